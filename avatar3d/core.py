@@ -1,0 +1,279 @@
+"""The nouns of the engine: frozen values that every verb takes and gives.
+
+Conventions (README): OpenCV camera (x right, y down, z forward), `w2c`, pixel centres at +0.5, quaternions wxyz,
+metres, radians, seconds, sRGB in [0, 1], row-major 4x4 matrices acting on columns.
+Axis letters: `n` splats, `v` vertices, `f` faces, `e` expressions, `j` joints, `s` identity, `t` frames, `k` SH bases
+or splat blendshapes, `h w` pixels, `*b` any batch.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+T = TypeVar("T", bound="_Tensors")
+
+
+class _Tensors:
+    """Moves and maps every tensor field of a frozen dataclass."""
+
+    def map(self: T, fn) -> T:
+        """Returns the same value with `fn` applied to each of its tensors."""
+        changed = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if isinstance(value, Tensor):
+                changed[f.name] = fn(value)
+            elif isinstance(value, _Tensors):
+                changed[f.name] = value.map(fn)
+            elif isinstance(value, tuple) and value and all(isinstance(x, Tensor) for x in value):
+                changed[f.name] = tuple(fn(x) for x in value)
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def to(self: T, *args, **kwargs) -> T:
+        """Returns the same value with each tensor passed through `Tensor.to`."""
+        return self.map(lambda x: x.to(*args, **kwargs))
+
+    def detach(self: T) -> T:
+        """Returns the same value cut off from the autograd graph."""
+        return self.map(lambda x: x.detach())
+
+
+@dataclass(frozen=True)
+class Camera(_Tensors):
+    """A pinhole camera, or a batch of them that share one image size."""
+
+    w2c: Float[Tensor, "*b 4 4"]
+    """World to camera, metres, OpenCV axes."""
+    K: Float[Tensor, "*b 3 3"]
+    """Intrinsics in pixels."""
+    width: int
+    height: int
+
+    @property
+    def position(self) -> Float[Tensor, "*b 3"]:
+        """Centre of the camera in the world, metres."""
+        rotation, translation = self.w2c[..., :3, :3], self.w2c[..., :3, 3]
+        return -(rotation.mT @ translation[..., None])[..., 0]
+
+    def scaled(self, factor: float) -> "Camera":
+        """Returns the camera of an image resized by `factor` (sizes are rounded, intrinsics follow the rounded size)."""
+        width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
+        scale = self.K.new_tensor([width / self.width, height / self.height, 1.0])
+        return Camera(self.w2c, self.K * scale[:, None], width, height)
+
+
+@dataclass(frozen=True)
+class Gaussians(_Tensors):
+    """Splats with their parameters as optimised; `.scales` and `.opacities` activate them.
+
+    A leading batch holds the same splats in several poses.
+    """
+
+    means: Float[Tensor, "*b n 3"]
+    quats: Float[Tensor, "*b n 4"]
+    """wxyz, of any non-zero length."""
+    log_scales: Float[Tensor, "*b n 3"]
+    logits: Float[Tensor, "*b n"]
+    sh: Float[Tensor, "*b n k 3"]
+    """Spherical-harmonic coefficients, k = (degree + 1)^2 with degree 0 to 3; colour = 0.5 + sum_k Y_k sh_k."""
+
+    def __len__(self) -> int:
+        return self.means.shape[-2]
+
+    @property
+    def scales(self) -> Float[Tensor, "*b n 3"]:
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Float[Tensor, "*b n"]:
+        return self.logits.sigmoid()
+
+    def gather(self, index: Int[Tensor, " m"]) -> "Gaussians":
+        """Returns the splats at `index` (a change of topology)."""
+        return Gaussians(
+            self.means[..., index, :],
+            self.quats[..., index, :],
+            self.log_scales[..., index, :],
+            self.logits[..., index],
+            self.sh[..., index, :, :],
+        )
+
+
+@dataclass(frozen=True)
+class Binding(_Tensors):
+    """Where each splat rides on the mesh."""
+
+    face: Int[Tensor, " n"]
+    bary: Float[Tensor, "n 3"]
+    """Barycentric coordinates in that face, summing to one."""
+
+    def gather(self, index: Int[Tensor, " m"]) -> "Binding":
+        return Binding(self.face[index], self.bary[index])
+
+
+@dataclass(frozen=True)
+class Basis(_Tensors):
+    """Reduced splat blendshapes: a small network maps the pose to k weights of offsets in each splat's local frame."""
+
+    means: Float[Tensor, "k n 3"]
+    quats: Float[Tensor, "k n 4"]
+    sh: Float[Tensor, "k n 3"]
+    """Offsets of the degree-0 coefficient."""
+    weights: tuple[Tensor, ...]
+    """The network's layers (W0, b0, W1, b1, ...), W: out in; ReLU between layers, none after the last."""
+
+    def gather(self, index: Int[Tensor, " m"]) -> "Basis":
+        return Basis(self.means[:, index], self.quats[:, index], self.sh[:, index], self.weights)
+
+
+@dataclass(frozen=True)
+class Pose(_Tensors):
+    """What a face does, without whose face it is; portable between people."""
+
+    expression: Float[Tensor, "*b e"]
+    """Weights in the order of the head's `expressions` (ARKit-52), in [0, 1]."""
+    joints: Float[Tensor, "*b j 3"]
+    """Rotation vectors in the order of the head's `joints`, radians, relative to the parent."""
+    root: Float[Tensor, "*b 4 4"]
+    """Head space at rest to world; carries the torso."""
+
+    def __getitem__(self, index) -> "Pose":
+        return self.map(lambda x: x[index])
+
+
+@dataclass(frozen=True)
+class Motion(_Tensors):
+    """Poses over time: what tracking and driving give, and the unit of exchange."""
+
+    pose: Pose
+    """Batched over t frames."""
+    fps: float
+    names: tuple[str, ...]
+    """Names of the expression columns."""
+
+    def __len__(self) -> int:
+        return self.pose.expression.shape[0]
+
+
+class HeadModel(Protocol):
+    """A stateless parametric head: (identity, pose) to vertices."""
+
+    name: str
+    faces: Int[Tensor, "f 3"]
+    uv: Float[Tensor, "f 3 2"]
+    """Texture coordinates of each face corner in [0, 1], v up; parts never overlap."""
+    regions: Mapping[str, Float[Tensor, " v"]]
+    """Soft vertex weights in [0, 1] by name."""
+    expressions: tuple[str, ...]
+    joints: tuple[str, ...]
+    identities: tuple[str, ...]
+
+    def vertices(self, identity: Float[Tensor, "*b s"], pose: Pose) -> Float[Tensor, "*b v 3"]:
+        """Returns world-space vertices, metres."""
+        ...
+
+    def joint_transforms(self, identity: Float[Tensor, "*b s"], pose: Pose) -> Float[Tensor, "*b j 4 4"]:
+        """Returns each joint's rest-to-world transform."""
+        ...
+
+    def to(self, *args: Any, **kwargs: Any) -> "HeadModel": ...
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """A personal head: one value, one file."""
+
+    head: str
+    """Name of the head model it rides on."""
+    identity: Float[Tensor, " s"]
+    gaussians: Gaussians
+    """In the local frame of the bound triangle."""
+    binding: Binding
+    basis: Basis | None = None
+    edits: tuple[Mapping[str, Any], ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able: source, consent, licence, versions, timings, and `camera` (K, width, height) of the source."""
+    motion: Motion | None = None
+    """The tracked performance it was fitted to: gives the demo and the player something true to replay."""
+
+
+class Frames(Protocol):
+    """A lazy sequence of images: indexing decodes one, iterating streams them in order."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w *c"]: ...
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w *c"]]: ...
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A captured photo or video with what was measured on it; images stay on disk until asked for."""
+
+    source: Path
+    width: int
+    height: int
+    fps: float
+    frames: Frames
+    """RGB uint8, upright."""
+    masks: Frames | None = None
+    """Matte of the person, uint8, 255 = person."""
+    landmarks: Float[np.ndarray, "t l 3"] | None = None
+    """Pixels (x right, y down; z in pixels, negative towards the camera); NaN where no face was found."""
+    blendshapes: Float[np.ndarray, "t e"] | None = None
+    """The landmark network's ARKit-52 estimates in alphabetical `ARKIT` order; NaN where no face was found."""
+    audio: Float[np.ndarray, "c a"] | None = None
+    rate: int = 0
+    """Audio samples a second."""
+    camera: Camera | None = None
+    """Known calibration, if any."""
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+@dataclass(frozen=True)
+class Track:
+    """The solution of a clip on a head model."""
+
+    head: str
+    identity: Float[Tensor, " s"]
+    motion: Motion
+    camera: Camera
+    quality: Float[Tensor, " t"]
+    """1 where landmarks agree with the model, falling to 0; 0 where the face was missing and the pose was bridged."""
+
+
+@dataclass(frozen=True)
+class Render:
+    """What a renderer saw."""
+
+    rgb: Float[Tensor, "*b h w 3"]
+    alpha: Float[Tensor, "*b h w 1"]
+    depth: Float[Tensor, "*b h w 1"]
+    """Alpha-weighted camera-space z in metres (divide by alpha for the expected depth)."""
+    aux: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class AvatarError(Exception):
+    """Bad input, said in one line: what was wrong and what to do. The command line prints it without a traceback."""
+
+
+def first_of(names: Sequence[str], wanted: str) -> int:
+    """Returns the index of `wanted`, or raises an `AvatarError` that names the nearest ones."""
+    if wanted in names:
+        return list(names).index(wanted)
+    import difflib
+
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.3)
+    raise AvatarError(f"unknown name '{wanted}'; nearest: {', '.join(near) if near else ', '.join(names[:5])}")
+
+
+def seed_all(seed: int) -> torch.Generator:
+    """Returns a CPU generator seeded with `seed`; all randomness in the engine comes from one."""
+    return torch.Generator().manual_seed(seed)
