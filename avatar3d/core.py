@@ -9,7 +9,7 @@ or splat blendshapes, `h w` pixels, `*b` any batch.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -161,6 +161,7 @@ class Motion(_Tensors):
         return self.pose.expression.shape[0]
 
 
+@runtime_checkable
 class HeadModel(Protocol):
     """A stateless parametric head: (identity, pose) to vertices."""
 
@@ -203,6 +204,7 @@ class Avatar:
     """The tracked performance it was fitted to: gives the demo and the player something true to replay."""
 
 
+@runtime_checkable
 class Frames(Protocol):
     """A lazy sequence of images: indexing decodes one, iterating streams them in order."""
 
