@@ -37,8 +37,8 @@ def rasterize(
 ) -> MeshRender:
     """Returns the nearest face at each pixel centre; the same bits for any number of threads.
 
-    Faces that share an edge leave no gap and own no pixel twice. Faces that cross the camera plane are cut, not dropped;
-    faces with a non-finite vertex are dropped. The result carries no gradient: `interpolate` passes it to attributes.
+    Faces that share an edge leave no gap and own no pixel twice. Faces that cross the camera plane are cut, faces with
+    a non-finite vertex are dropped. The result carries no gradient: `interpolate` passes it to attributes.
 
     Args:
         vertices: World space, metres, float32 on the CPU; a batch or one mesh.
@@ -51,7 +51,7 @@ def rasterize(
     """
     if vertices.dtype != torch.float32 or vertices.device.type != "cpu":
         raise AvatarError(
-            f"mesh.rasterize: vertices are {vertices.dtype} on {vertices.device}; give float32 on the CPU (`.float().cpu()`)"
+            f"mesh.rasterize: vertices are {vertices.dtype} on {vertices.device}; give float32 on the CPU"
         )
     batch = torch.broadcast_shapes(vertices.shape[:-2], camera.w2c.shape[:-2], camera.K.shape[:-2])
     views = batch.numel()

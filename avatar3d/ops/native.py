@@ -21,8 +21,8 @@ SIGNATURES: dict[str, str] = {
     "a3d_set_isa": "int32_t",
     "a3d_mesh_setup": "const float*, int64_t, const int32_t*, const float*, const float*, int64_t, int64_t, int64_t, "
     "int64_t, int64_t, int32_t, float, double*, double*, int64_t*, int32_t",
-    "a3d_mesh_draw": "int64_t, int64_t, int64_t, int64_t, float, double*, int64_t*, int32_t*, int32_t*, float*, float*, "
-    "int32_t",
+    "a3d_mesh_draw": "int64_t, int64_t, int64_t, int64_t, float, double*, int64_t*, int32_t*, int32_t*, float*, "
+    "float*, int32_t",
 }
 """C parameter types of every function, as in cuda/avatar3d.h (a test compares them). All return int32_t."""
 

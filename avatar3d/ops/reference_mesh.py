@@ -14,7 +14,7 @@ def rasterize(
 
     Every pixel is tested against every face, in float64: homogeneous edge functions (Olano and Greer, "Triangle Scan
     Conversion using 2D Homogeneous Coordinates", 1997), so that faces that cross the camera plane need no clipping.
-    A pixel on an edge belongs to the face that walks the edge from its higher to its lower vertex id as seen in the image.
+    A pixel on an edge belongs to the face that walks the edge from its higher to its lower vertex id.
     """
     p = vertices.double() @ camera.w2c[:3, :3].double().mT + camera.w2c[:3, 3].double()
     p = (p @ camera.K.double().mT)[faces]  # f 3 xyz
