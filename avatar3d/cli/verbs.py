@@ -1,0 +1,227 @@
+"""The commands. Each is a dataclass whose fields are its arguments and whose `run` returns what `--json` prints."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+
+from avatar3d.cli.console import Console
+
+Out = Annotated[Path, arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What all commands share."""
+
+    json: bool = False
+    """Print one JSON object last on stdout."""
+    quiet: bool = False
+    """Show no progress."""
+    threads: int | None = None
+    """Threads to use; by default all cores. Results do not depend on it."""
+
+    def run(self, console: Console) -> Mapping[str, Any]:
+        """Does the work and returns the result."""
+        from avatar3d.pipeline import threads
+
+        threads(self.threads)
+        return self.work(console)
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        """Does what the command is for."""
+        raise AssertionError("a command defines `work`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capture(Command):
+    """Read a video, a folder of images or a photo, and report what was found: frames, faces, matte, sound."""
+
+    source: Positional[Path]
+    """Video, image, or folder of images."""
+    matte: Path | None = None
+    """Write the person on white as a video, to look at the matte."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_capture
+
+        return run_capture(self.source, self.matte, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track(Command):
+    """Follow head, gaze and expression through a clip."""
+
+    source: Positional[Path]
+    """Video, image, or folder of images."""
+    output: Out
+    """Track file to write, `.a3d`."""
+    overlay: Path | None = None
+    """Also write a video of the head model over the frames."""
+    identity: Path | None = None
+    """Avatar whose identity and focal length to keep: for a video that will drive it."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_track
+
+        return run_track(self.source, self.output, self.overlay, self.identity, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(Command):
+    """Make an avatar from a video or a photo."""
+
+    source: Positional[Path]
+    """Video, image, or folder of images."""
+    output: Out
+    """Avatar file to write, `.a3d`."""
+    preset: str = "fast"
+    """`fast`, `quality`, or a TOML file."""
+    hold_out: float = 0.0
+    """Share of the clip's last frames to keep back for `avatar3d score fit`, such as 0.2."""
+    consent: str = ""
+    """How the person agreed; stored in the avatar."""
+    licence: str = ""
+    """Terms under which the avatar may be used; stored in it."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_fit
+
+        about = {name: value for name in ("consent", "licence") if (value := getattr(self, name))}
+        return run_fit(self.source, self.output, self.preset, self.hold_out, about, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(Command):
+    """Make a picture (.png) or a video (.mp4) of an avatar.
+
+    A picture shows the pose of `--set` from `--yaw` and `--pitch`. A video moves the camera (`--orbit`), replays the
+    performance that the avatar was fitted to (`--replay`), or plays a track (`--motion`).
+    """
+
+    avatar: Positional[Path]
+    """Avatar file."""
+    output: Out
+    """`.png` or `.mp4` to write."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Values by name: `--set jawOpen=0.6 --set headYaw=-20`, or with commas. ARKit weights in [0, 1]; headYaw, headPitch,
+    headRoll, gazeYaw, gazePitch in degrees."""
+    yaw: float = 0.0
+    """Camera, degrees around the head; positive shows the head's left side."""
+    pitch: float = 0.0
+    """Camera, degrees above eye level."""
+    orbit: float | None = None
+    """Video: swing the camera that many degrees to each side; 360 turns all around."""
+    replay: bool = False
+    """Video: the performance that the avatar was fitted to, through the camera that saw it."""
+    motion: Path | None = None
+    """Video: play a track file."""
+    audio: Path | None = None
+    """Video: take the sound of this file."""
+    seconds: float = 4.0
+    """Length of an orbit."""
+    fps: float = 25.0
+    """Frames a second of an orbit."""
+    size: int = 512
+    """Side of the picture in pixels."""
+    zoom: float = 1.0
+    """2 shows everything twice as large."""
+    background: Literal["white", "black", "grey", "green", "none"] | None = None
+    """Colour behind the head; by default none (transparent) for a picture and white for a video."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.show import run_render
+
+        return run_render(self, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreFit(Command):
+    """Compare an avatar with the held-out frames of its clip: PSNR, SSIM, LPIPS."""
+
+    avatar: Positional[Path]
+    """Avatar file, fitted with `--hold-out`."""
+    clip: Positional[Path]
+    """The clip it was fitted to."""
+    hold_out: float | None = None
+    """Share of the last frames; by default the one the avatar was fitted with."""
+    dump: Path | None = None
+    """Folder for truth, render and matte of each frame as PNG."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_score
+
+        return run_score(self.avatar, self.clip, self.hold_out, self.dump, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo(Command):
+    """Fit a public-domain portrait (and your clip) and write a page that shows the result."""
+
+    clip: Path | None = None
+    """A video or photo of your own."""
+    output: Out = Path("out/demo")
+    """Folder to write."""
+    preset: str = "fast"
+    """`fast`, `quality`, or a TOML file."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.demo import demo
+
+        return demo(self.output, self.clip, self.preset, console.progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Command):
+    """Say what works on this machine, and what to do about what does not."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.doctor import doctor
+
+        report = doctor()
+        for check in report["checks"]:
+            console.note(f"{'ok  ' if check['ok'] else 'MISS'} {check['name']}: {check['detail']}")
+        return report
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRaster(Command):
+    """Time the splat rasterizer, forward and forward + backward."""
+
+    repeat: int = 15
+    """Runs of each row; the median counts."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_bench
+
+        return run_bench(self.repeat, console)
+
+
+COMMANDS: dict[str, type[Command]] = {
+    "capture": Capture,
+    "track": Track,
+    "fit": Fit,
+    "render": Render,
+    "score-fit": ScoreFit,
+    "demo": Demo,
+    "doctor": Doctor,
+    "bench-raster": BenchRaster,
+}
+"""By name on the command line; `score fit` may be written for `score-fit`."""
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Returns the command that the arguments ask for; prints help or what is wrong and exits where they do not parse."""
+    arguments = list(arguments)
+    if "-".join(arguments[:2]) in COMMANDS:
+        arguments = ["-".join(arguments[:2]), *arguments[2:]]
+    return tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="avatar3d",
+        description="A personal 3D Gaussian head from a video or a photo.",
+        args=arguments,
+        config=(FlagCreatePairsOff,),
+    )

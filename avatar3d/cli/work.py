@@ -1,0 +1,143 @@
+"""What the commands do: check the output first, call the verbs, write the file, say what came out."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar3d import pipeline, store
+from avatar3d.files import check_writable
+from avatar3d.cli.console import Console
+from avatar3d.core import AvatarError, Clip
+
+
+def check_output(path: Path, *suffixes: str) -> None:
+    """Raises an `AvatarError` before any long work if a result could not be written to `path` afterwards."""
+    if path.suffix.lower() not in suffixes:
+        raise AvatarError(f"{path}: the name of the output must end in {' or '.join(suffixes)}")
+    check_writable(path)
+
+
+def run_capture(source: Path, matte: Path | None, console: Console) -> Mapping[str, Any]:
+    """Reads a clip and reports on it."""
+    from avatar3d.capture import capture
+
+    if matte is not None:
+        check_output(matte, ".mp4")
+    start = time.perf_counter()
+    clip = capture(source, progress=pipeline.stage(console.progress, "capture"))
+    seconds = time.perf_counter() - start
+    faces = 0 if clip.landmarks is None else int(np.isfinite(clip.landmarks[:, 0, 0]).sum())
+    if matte is not None:
+        from avatar3d.render.video import write_video
+
+        write_video(matte, _on_white(clip), clip.fps, clip.audio, clip.rate)
+    console.note(f"{source}: {len(clip)} frames, {clip.width}x{clip.height}, {clip.fps:g} a second; a face in {faces}")
+    return {
+        "source": str(source),
+        "frames": len(clip),
+        "faces": faces,
+        "width": clip.width,
+        "height": clip.height,
+        "fps": clip.fps,
+        "audio_seconds": clip.audio.shape[1] / clip.rate if clip.audio is not None and clip.rate else 0.0,
+        "seconds": {"capture": seconds},
+    }
+
+
+def _on_white(clip: Clip) -> Iterator[np.ndarray]:
+    masks = clip.masks
+    if masks is None:
+        raise AvatarError(f"{clip.source}: captured without a matte")
+    for frame, mask in zip(clip.frames, masks, strict=True):
+        alpha = mask[..., None].astype(np.float32) / 255
+        yield (frame * alpha + 255 * (1 - alpha) + 0.5).astype(np.uint8)
+
+
+def run_track(
+    source: Path, output: Path, overlay: Path | None, identity: Path | None, console: Console
+) -> Mapping[str, Any]:
+    """Tracks a clip and writes the track, and the overlay if asked for."""
+    from avatar3d.capture import capture
+    from avatar3d.track import track
+
+    check_output(output, ".a3d")
+    if overlay is not None:
+        check_output(overlay, ".mp4")
+    fixed: dict[str, Any] = {}
+    if identity is not None:
+        known = store.load(identity)
+        fixed["identity"] = known.identity
+    clock = time.perf_counter()
+    clip = capture(source, progress=pipeline.stage(console.progress, "capture"))
+    seconds = {"capture": time.perf_counter() - clock}
+    clock = time.perf_counter()
+    solved = track(clip, progress=pipeline.stage(console.progress, "track"), **fixed)
+    seconds["track"] = time.perf_counter() - clock
+    store.save(solved, output)
+    if overlay is not None:
+        from avatar3d.render.video import write_video
+        from avatar3d.track.overlay import frames
+
+        write_video(overlay, frames(clip, solved), clip.fps, clip.audio, clip.rate)
+    missing = int((solved.quality <= 0).sum())
+    console.note(f"{output}: {len(clip)} frames, {missing} without a face (bridged)")
+    return {
+        "output": str(output),
+        "overlay": str(overlay) if overlay else None,
+        "frames": len(clip),
+        "bridged": missing,
+        "quality": float(solved.quality.mean()),
+        "focal": float(solved.camera.K[0, 0]),
+        "seconds": seconds,
+    }
+
+
+def run_fit(
+    source: Path, output: Path, preset: str, hold_out: float, about: dict[str, Any], console: Console
+) -> Mapping[str, Any]:
+    """Makes an avatar and writes it."""
+    check_output(output, ".a3d")
+    checkpoint = output.with_suffix(".fit-checkpoint")
+    made = pipeline.make(source, preset, hold_out, about, checkpoint, console.progress)
+    store.save(made.avatar, output)
+    checkpoint.unlink(missing_ok=True)
+    seconds = made.avatar.about["seconds"]
+    console.note(f"{output}: {len(made.avatar.gaussians)} splats in {sum(seconds.values()):.0f} s")
+    return {
+        "output": str(output),
+        "splats": len(made.avatar.gaussians),
+        "frames": len(made.clip),
+        "fitted_frames": len(made.track.motion),
+        "hold_out": hold_out,
+        "bytes": output.stat().st_size,
+        "seconds": seconds,
+    }
+
+
+def run_score(
+    avatar: Path, clip: Path, hold_out: float | None, dump: Path | None, console: Console
+) -> Mapping[str, Any]:
+    """Scores an avatar on the held-out frames of its clip."""
+    score = pipeline.score_fit(store.load(avatar), clip, dump, hold_out, console.progress)
+    shown = f"PSNR {score.psnr:.2f} dB, SSIM {score.ssim:.4f}"
+    if score.lpips is not None:
+        shown += f", LPIPS {score.lpips:.4f}"
+    if score.face["psnr"] is not None:
+        shown += f"; face {score.face['psnr']:.2f} dB"
+    console.note(f"{score.frames} held-out frames: {shown}")
+    for note in score.notes:
+        console.note(note)
+    return score.as_json()
+
+
+def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
+    """Times the rasterizer."""
+    from avatar3d.bench import raster
+
+    rows = raster(repeat=repeat)
+    for row in rows:
+        console.note(" ".join(f"{name}={value}" for name, value in row.items()))
+    return {"rows": rows}

@@ -1,0 +1,206 @@
+"""The verbs joined: from a file of media to an avatar, and from an avatar and its clip to a score."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from avatar3d import __version__
+from avatar3d.core import Avatar, AvatarError, Clip, Track
+from avatar3d.score import FitScore, score_frames
+from avatar3d.score.fit import Truth
+
+
+class Progress(Protocol):
+    """Receives how far a stage has come. The command line draws a bar, a notebook may print, `quiet` does nothing."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
+
+
+def quiet(stage: str, done: int, total: int, note: str = "") -> None:
+    """Shows nothing."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a source: the avatar, and what led to it."""
+
+    avatar: Avatar
+    clip: Clip
+    """The whole clip, held-out frames included."""
+    track: Track
+    """Of the frames that were fitted to."""
+
+
+def stage(progress: Progress, name: str) -> Callable[[int, int], None]:
+    """Returns the callback (done, total) that a verb takes, reporting under `name`."""
+
+    def report(done: int, total: int) -> None:
+        progress(name, done, total)
+
+    return report
+
+
+def training_frames(count: int, hold_out: float) -> int:
+    """Returns how many of the first frames of a clip are fitted to; a photo is never held out.
+
+    Raises:
+        AvatarError: `hold_out` is not in [0, 0.9].
+    """
+    if not 0 <= hold_out <= 0.9:
+        raise AvatarError(f"--hold-out {hold_out:g}: give the share of frames to keep back, from 0 to 0.9")
+    return count if count == 1 else max(1, count - math.floor(count * hold_out + 1e-9))
+
+
+def make(
+    source: Path | str,
+    preset: str = "fast",
+    hold_out: float = 0.0,
+    about: dict[str, Any] | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress = quiet,
+) -> Made:
+    """Returns the avatar of a video, a folder of images or one photo: capture, track and fit in one call.
+
+    Args:
+        source: A video file, an image file, or a folder of images.
+        preset: Name of a fit preset, or a TOML file.
+        hold_out: Share of the last frames that neither track nor fit looks at, to score on.
+        about: Facts to store in the avatar, such as `consent` and `licence`.
+        checkpoint: File to resume an interrupted fit from and to write on the way.
+        progress: Called while it works.
+
+    Raises:
+        AvatarError: Bad input, said in one line.
+    """
+    from avatar3d.capture import capture, select
+    from avatar3d.fit import fit
+    from avatar3d.fit.options import preset as fit_preset
+    from avatar3d.track import track
+
+    options = fit_preset(preset)
+    training_frames(2, hold_out)  # a bad share is said before the long work
+    clock = _Clock()
+    clip = capture(source, progress=stage(progress, "capture"))
+    seconds = {"capture": clock.lap()}
+    count = training_frames(len(clip), hold_out)
+    train = clip if count == len(clip) else select(clip, range(count))
+    solved = track(train, progress=stage(progress, "track"))
+    seconds["track"] = clock.lap()
+    avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+    seconds["fit"] = clock.lap()
+    facts = {
+        **avatar.about,
+        "made_with": f"avatar3d {__version__}",
+        "source": Path(source).name,
+        "frames": len(clip),
+        "hold_out": hold_out,
+        "preset": preset,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "camera": {
+            "K": solved.camera.K.tolist(),
+            "w2c": solved.camera.w2c.tolist(),
+            "width": solved.camera.width,
+            "height": solved.camera.height,
+        },
+        **(about or {}),
+    }
+    return Made(replace(avatar, about=facts, motion=solved.motion), clip, solved)
+
+
+def score_fit(
+    avatar: Avatar,
+    source: Path | str,
+    dump: Path | None = None,
+    hold_out: float | None = None,
+    progress: Progress = quiet,
+) -> FitScore:
+    """Returns how well an avatar shows the frames of its clip that it was not fitted to.
+
+    The whole clip is tracked anew with the avatar's identity and focal length held fixed; the poses of the held-out
+    frames then drive the avatar.
+
+    Args:
+        avatar: As fitted with a hold-out.
+        source: The clip it was fitted to.
+        dump: Folder for truth, render and matte of each frame as PNG.
+        hold_out: Share of the last frames; by default the one the avatar was fitted with.
+        progress: Called while it works.
+
+    Raises:
+        AvatarError: The avatar was fitted to all frames, or the clip is not the one it was fitted to.
+    """
+    from avatar3d.capture import capture
+
+    clip = capture(source, progress=stage(progress, "capture"))
+    return score_clip(avatar, clip, dump, hold_out, progress)
+
+
+def score_clip(
+    avatar: Avatar,
+    clip: Clip,
+    dump: Path | None = None,
+    hold_out: float | None = None,
+    progress: Progress = quiet,
+) -> FitScore:
+    """As `score_fit`, for a clip that is already captured."""
+    from avatar3d.track import track
+
+    share = float(avatar.about.get("hold_out", 0.0)) if hold_out is None else hold_out
+    first = training_frames(len(clip), share)
+    if first == len(clip):
+        raise AvatarError("score: no held-out frames; fit with --hold-out 0.2, or give --hold-out here")
+    known = avatar.about.get("camera") or {}
+    if known and (known.get("width"), known.get("height")) != (clip.width, clip.height):
+        size = f"{known.get('width')}x{known.get('height')}"
+        raise AvatarError(f"{clip.source}: {clip.width}x{clip.height} pixels, the avatar was fitted to a clip of {size}")
+    focal = float(known["K"][0][0]) if known else None
+    solved = track(clip, identity=avatar.identity, focal=focal, progress=stage(progress, "track"))
+    total = len(clip) - first
+    return score_frames(
+        _pairs(avatar, clip, solved, first),
+        seconds=avatar.about.get("seconds"),
+        dump=dump,
+        progress=lambda done: progress("score", done, total),
+    )
+
+
+def _pairs(avatar: Avatar, clip: Clip, solved: Track, first: int) -> Iterator[tuple[Truth, np.ndarray]]:
+    """Yields truth and render on white of each frame from `first` on."""
+    from avatar3d.render import frames
+
+    if clip.masks is None or clip.landmarks is None:
+        raise AvatarError(f"{clip.source}: captured without matte or landmarks; both are needed to score")
+    rendered = frames(avatar, solved.motion.pose[slice(first, None)], solved.camera)
+    for i, picture in enumerate(rendered, start=first):
+        yield Truth(clip.frames[i], clip.masks[i], clip.landmarks[i]), picture
+
+
+class _Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        now = time.perf_counter()
+        passed, self._last = now - self._last, now
+        return passed
+
+
+def threads(count: int | None) -> None:
+    """Sets the number of threads of every kernel; results do not depend on it.
+
+    Raises:
+        AvatarError: Not between 1 and 256.
+    """
+    if count is None:
+        return
+    if not 1 <= count <= 256:
+        raise AvatarError(f"--threads {count}: give a number from 1 to 256")
+    torch.set_num_threads(count)

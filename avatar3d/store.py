@@ -1,0 +1,279 @@
+"""One file per avatar or track: safetensors with a JSON header, checked on the way in and out.
+
+Layout of an `.a3d` file: the safetensors metadata holds one entry, `avatar3d`: a JSON object with `version`, `kind`
+("avatar" or "track") and `value`, everything that is not a tensor. (One entry, because safetensors writes several in a
+random order, and the same value shall give the same bytes.) Nothing in the file is ever executed.
+"""
+
+import contextlib
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from avatar3d.core import Avatar, AvatarError, Basis, Binding, Camera, Gaussians, Motion, Pose, Track
+from avatar3d.files import replacing as replacing
+from avatar3d.files import write_bytes
+
+FORMAT = "avatar3d"
+VERSION = 1
+_HEADER_LIMIT = 16 << 20  # bytes; ours is a few kB, so more is a damaged or hostile file
+_FLOATS = (torch.float32, torch.float64, torch.float16)
+
+# Tensor name -> axes. Letters must agree within one file, digits are exact sizes.
+_MOTION = {"motion.expression": "t e", "motion.joints": "t j 3", "motion.root": "t 4 4"}
+_AVATAR = {
+    "identity": "s",
+    "gaussians.means": "n 3",
+    "gaussians.quats": "n 4",
+    "gaussians.log_scales": "n 3",
+    "gaussians.logits": "n",
+    "gaussians.sh": "n d 3",
+    "binding.face": "n",
+    "binding.bary": "n 3",
+}
+_BASIS = {"basis.means": "k n 3", "basis.quats": "k n 4", "basis.sh": "k n 3"}
+_TRACK = {"identity": "s", "quality": "t", "camera.w2c": "4 4", "camera.K": "3 3", **_MOTION}
+
+
+def save(value: Avatar | Track, path: Path | str) -> None:
+    """Writes an avatar or a track to one file, completely or not at all.
+
+    Raises:
+        AvatarError: A tensor holds NaN or infinity, shapes disagree, `about` is not JSON-able, or the disk is full.
+    """
+    if isinstance(value, Avatar):
+        kind, tensors, plain = "avatar", *_avatar_parts(value)
+    elif isinstance(value, Track):
+        kind, tensors, plain = "track", *_track_parts(value)
+    else:
+        raise AvatarError(f"cannot save a {type(value).__name__}; give an Avatar or a Track")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    where = f"{path}: cannot save"
+    _check(tensors, _axes(kind, tensors), where)
+    try:
+        text = json.dumps({"version": VERSION, "kind": kind, "value": plain}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise AvatarError(f"{where}: `about` and `edits` must be plain JSON values ({error})") from error
+    write_bytes(path, safetensors.save(tensors, {FORMAT: text}))
+
+
+def load(path: Path | str) -> Avatar:
+    """Returns the avatar in a file.
+
+    Raises:
+        AvatarError: No such file, not an avatar, written by a newer version, truncated, or holding NaN or wrong shapes.
+    """
+    tensors, plain = _read(Path(path), "avatar")
+    where = str(path)
+    gaussians = Gaussians(*(tensors[f"gaussians.{x}"] for x in ("means", "quats", "log_scales", "logits", "sh")))
+    if gaussians.sh.shape[-2] not in (1, 4, 9, 16):
+        raise AvatarError(f"{where}: gaussians.sh has {gaussians.sh.shape[-2]} coefficients; 1, 4, 9 or 16 are known")
+    binding = Binding(tensors["binding.face"], tensors["binding.bary"])
+    if len(gaussians) and int(binding.face.min()) < 0:
+        raise AvatarError(f"{where}: binding.face holds a negative face; the file is damaged")
+    basis = None
+    if "basis.means" in tensors:
+        layers = tuple(tensors[name] for name in _layers(tensors))
+        basis = Basis(tensors["basis.means"], tensors["basis.quats"], tensors["basis.sh"], layers)
+    with _plainly(where):
+        return Avatar(
+            head=_text(plain["head"]),
+            identity=tensors["identity"],
+            gaussians=gaussians,
+            binding=binding,
+            basis=basis,
+            edits=tuple(dict(edit) for edit in plain["edits"]),
+            about=dict(plain["about"]),
+            motion=_motion(tensors, plain["motion"]) if plain["motion"] else None,
+        )
+
+
+def load_track(path: Path | str) -> Track:
+    """Returns the track in a file.
+
+    Raises:
+        AvatarError: As `load`.
+    """
+    tensors, plain = _read(Path(path), "track")
+    with _plainly(str(path)):
+        camera = Camera(tensors["camera.w2c"], tensors["camera.K"], _size(plain["width"]), _size(plain["height"]))
+        motion = _motion(tensors, plain["motion"])
+        return Track(_text(plain["head"]), tensors["identity"], motion, camera, tensors["quality"])
+
+
+def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    g = avatar.gaussians
+    tensors = {
+        "identity": avatar.identity,
+        "gaussians.means": g.means,
+        "gaussians.quats": g.quats,
+        "gaussians.log_scales": g.log_scales,
+        "gaussians.logits": g.logits,
+        "gaussians.sh": g.sh,
+        "binding.face": avatar.binding.face,
+        "binding.bary": avatar.binding.bary,
+    }
+    if avatar.basis is not None:
+        basis = avatar.basis
+        tensors |= {"basis.means": basis.means, "basis.quats": basis.quats, "basis.sh": basis.sh}
+        tensors |= {f"basis.weights.{i}": layer for i, layer in enumerate(basis.weights)}
+    plain: dict[str, Any] = {"head": avatar.head, "about": dict(avatar.about), "edits": list(avatar.edits)}
+    plain["motion"] = None
+    if avatar.motion is not None:
+        tensors |= _motion_tensors(avatar.motion)
+        plain["motion"] = {"fps": avatar.motion.fps, "names": list(avatar.motion.names)}
+    return tensors, plain
+
+
+def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = {
+        "identity": track.identity,
+        "quality": track.quality,
+        "camera.w2c": track.camera.w2c,
+        "camera.K": track.camera.K,
+        **_motion_tensors(track.motion),
+    }
+    motion = {"fps": track.motion.fps, "names": list(track.motion.names)}
+    plain = {"head": track.head, "width": track.camera.width, "height": track.camera.height, "motion": motion}
+    return tensors, plain
+
+
+def _motion_tensors(motion: Motion) -> dict[str, Tensor]:
+    pose = motion.pose
+    return {"motion.expression": pose.expression, "motion.joints": pose.joints, "motion.root": pose.root}
+
+
+def _motion(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> Motion:
+    names = tuple(_text(name) for name in plain["names"])
+    expression = tensors["motion.expression"]
+    if len(names) != expression.shape[1]:
+        raise ValueError(f"{len(names)} expression names for {expression.shape[1]} columns")
+    fps = float(plain["fps"])
+    if not 0 < fps < 1e4:
+        raise ValueError(f"a frame rate of {fps}")
+    return Motion(Pose(expression, tensors["motion.joints"], tensors["motion.root"]), fps, names)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > 200:
+        raise ValueError("a name that is not a short text")
+    return value
+
+
+def _size(value: Any) -> int:
+    if not isinstance(value, int) or not 0 < value <= 1 << 16:
+        raise ValueError(f"an image side of {value}")
+    return value
+
+
+@contextlib.contextmanager
+def _plainly(where: str) -> Iterator[None]:
+    """Turns what a header of the wrong form raises into one line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise AvatarError(f"{where}: its header is damaged ({error}); make the file again") from error
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Returns the names of the network's layers in order."""
+    names = [name for name in tensors if name.startswith("basis.weights.")]
+    return [f"basis.weights.{i}" for i in range(len(names))]
+
+
+def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Returns which tensors a file of this kind holds, with their axes."""
+    if kind == "track":
+        return _TRACK
+    axes = dict(_AVATAR)
+    if any(name.startswith("motion.") for name in tensors):
+        axes |= _MOTION
+    if any(name.startswith("basis.") for name in tensors):
+        axes |= _BASIS
+        for i, name in enumerate(_layers(tensors)):  # (W0, b0, W1, b1, ...): W_i is h_i+1 by h_i, the last gives k
+            layer, last = i // 2, i // 2 == len(_layers(tensors)) // 2 - 1
+            rows = "k" if last else f"h{layer + 1}"
+            axes[name] = rows if i % 2 else f"{rows} h{layer}"
+    return axes
+
+
+def _check(tensors: Mapping[str, Tensor], axes: Mapping[str, str], where: str) -> None:
+    """Raises an `AvatarError` unless exactly these tensors are there, finite, with shapes that agree."""
+    missing, unknown = set(axes) - set(tensors), set(tensors) - set(axes)
+    if missing or unknown:
+        what = f"'{min(missing)}' is missing" if missing else f"'{min(unknown)}' is not known"
+        raise AvatarError(f"{where}: tensor {what}; the file is damaged or not from this program")
+    sizes: dict[str, int] = {}
+    for name, form in axes.items():
+        tensor, letters = tensors[name], form.split()
+        if tensor.dim() != len(letters):
+            raise AvatarError(f"{where}: {name} has shape {tuple(tensor.shape)}, expected axes ({form})")
+        for letter, size in zip(letters, tensor.shape, strict=True):
+            expected = int(letter) if letter.isdigit() else sizes.setdefault(letter, size)
+            if size != expected:
+                raise AvatarError(f"{where}: {name} has shape {tuple(tensor.shape)}, expected {expected} for '{letter}'")
+        if name == "binding.face":
+            if tensor.dtype not in (torch.int32, torch.int64):
+                raise AvatarError(f"{where}: {name} is {tensor.dtype}, expected whole numbers")
+        elif tensor.dtype not in _FLOATS:
+            raise AvatarError(f"{where}: {name} is {tensor.dtype}, expected floating-point numbers")
+        elif not bool(torch.isfinite(tensor).all()):
+            raise AvatarError(f"{where}: {name} holds NaN or infinity; make the file again")
+
+
+@dataclass(frozen=True)
+class _Header:
+    kind: str
+    plain: dict[str, Any]
+
+
+def _header(path: Path) -> _Header:
+    """Returns the checked header without touching the tensors."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+            if not 2 <= length <= _HEADER_LIMIT:
+                raise AvatarError(f"{path}: not an avatar3d file; make one with `avatar3d fit`")
+            text = file.read(length)
+    except FileNotFoundError as error:
+        raise AvatarError(f"{path}: no such file") from error
+    except OSError as error:
+        raise AvatarError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(text) < length:
+        raise AvatarError(f"{path}: not an avatar3d file, or truncated; copy or make it again")
+    try:
+        ours = json.loads(json.loads(text)["__metadata__"][FORMAT], parse_constant=_no_constant)
+        version, kind, plain = int(ours["version"]), str(ours["kind"]), ours["value"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise AvatarError(f"{path}: not an avatar3d file, or a damaged one; make it with `avatar3d fit`") from error
+    if version > VERSION:
+        newer = f"file version {version}, this program reads up to {VERSION}"
+        raise AvatarError(f"{path}: written by a newer avatar3d ({newer}); update the program")
+    if version < 1 or not isinstance(plain, dict):
+        raise AvatarError(f"{path}: its header is damaged (version {version}); make the file again")
+    return _Header(kind, plain)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    header = _header(path)
+    if header.kind != kind:
+        raise AvatarError(f"{path}: its kind is '{header.kind}', expected '{kind}'")
+    try:
+        tensors = safetensors.load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise AvatarError(f"{path}: truncated or damaged; copy or make it again") from error
+    _check(tensors, _axes(kind, tensors), str(path))
+    return tensors, header.plain
