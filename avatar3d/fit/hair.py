@@ -1,0 +1,198 @@
+"""What stands out of the head model: a shell for the hair from its silhouette, and the rest of the person's outline."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from avatar3d.core import Binding, Gaussians, HeadModel
+from avatar3d.fit.views import Views
+from avatar3d.geometry import apply, matrix_to_quat
+from avatar3d.ops import mesh
+from avatar3d.rig.frames import anchors, face_frames
+
+_BINS = 90
+_REACH = 0.26  # metres from the middle of the skull: farther than any hair that could be taken for a shell
+_FADE = (1.9, 2.5)  # radians from straight up: below the ears the outline is neck, collar or hanging hair
+_MOST = 1.7  # largest ratio of hair to skull taken from an outline
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Splats outside of the mesh, in local frames, and the colours that were seen there."""
+
+    gaussians: Gaussians
+    binding: Binding
+
+
+def shell(
+    head: HeadModel,
+    identity: Float[Tensor, " s"],
+    rest: Float[Tensor, "v 3"],
+    posed: Float[Tensor, "b v 3"],
+    views: Views,
+    rows: Tensor,
+) -> Float[Tensor, "v 3"]:
+    """Returns by how much the scalp must be lifted, head space at rest, metres, so that its outline is the hair's.
+
+    Rays in the head's frontal plane, from the middle of the skull, ask how far the matte and how far the mesh reach;
+    the ratio at each angle stretches the scalp about that middle, at all depths: hair seen from the front has no
+    other witness for the back of the head.
+
+    Args:
+        head: The head model; without a region `scalp` nothing is lifted.
+        identity: Whose head it is.
+        rest: Its vertices at rest.
+        posed: Vertices in the views at `rows`.
+        views: The training frames.
+        rows: Views to measure on.
+    """
+    if "scalp" not in head.regions:
+        return torch.zeros_like(rest)
+    scalp = head.regions["scalp"].to(rest)
+    middle = (rest * scalp[:, None]).sum(0) / scalp.sum() - rest.new_tensor([0.0, 0.03, 0.0])
+    angles = torch.linspace(-math.pi, math.pi, _BINS + 1)[:-1]
+    ratios = []
+    for i, row in enumerate(rows.tolist()):
+        motion = _skull(head, identity, views, row)
+        found = _ratios(head, middle, angles, motion, posed[i], views, row)
+        if found is not None:
+            ratios.append(found)
+    if not ratios:
+        return torch.zeros_like(rest)
+    ratio = _smooth(torch.stack(ratios).nanmedian(0).values)
+    fade = ((_FADE[1] - angles.abs()) / (_FADE[1] - _FADE[0])).clamp(0, 1)
+    ratio = 1 + (ratio - 1) * fade
+    away = rest - middle
+    radius = away[:, :2].norm(dim=-1)
+    place = (torch.atan2(away[:, 0], away[:, 1]) + math.pi) / (2 * math.pi) * _BINS
+    low = place.floor().long()
+    part = place - low
+    stretch = ratio[low % _BINS] * (1 - part) + ratio[(low + 1) % _BINS] * part
+    # Straight behind the middle every angle is as near as any other.
+    upper = ratio[angles.abs() < 1.8].mean()
+    trust = radius / (radius + 0.03)
+    stretch = upper + (stretch - upper) * trust
+    return ((stretch - 1) * scalp)[:, None] * away
+
+
+def _skull(head: HeadModel, identity: Tensor, views: Views, row: int) -> Float[Tensor, "4 4"]:
+    transforms = head.joint_transforms(identity, views.pose[row])
+    return transforms[list(head.joints).index("head")]
+
+
+def _ratios(head, middle, angles, motion, vertices, views, row) -> Float[Tensor, " a"] | None:
+    """Returns the reach of the matte over that of the mesh along each ray; NaN where the picture ends first."""
+    camera = views.camera
+    seen = mesh.rasterize(vertices, head.faces, camera).face >= 0
+    steps = torch.linspace(0, _REACH, 130)
+    direction = torch.stack([angles.sin(), angles.cos(), torch.zeros_like(angles)], dim=-1)
+    points = middle + steps[None, :, None] * direction[:, None]
+    world = apply(motion, points.reshape(-1, 3))
+    view = apply(camera.w2c, world)
+    if bool((view[:, 2] < 0.05).any()):
+        return None
+    pixel = (view @ camera.K.T)[:, :2] / view[:, 2:]
+    column, line = (pixel[:, i].floor().long().reshape(len(angles), -1) for i in range(2))
+    inside = (column >= 0) & (line >= 0) & (column < camera.width) & (line < camera.height)
+    column, line = column.clamp(0, camera.width - 1), line.clamp(0, camera.height - 1)
+    matte = (views.masks[row][line, column] > 127) & inside
+    body = seen[line, column] & inside
+    reach_matte = _first_gap(matte)
+    reach_body = _first_gap(body)
+    ends = _first_gap(inside)
+    ratio = reach_matte / reach_body.clamp(min=1)
+    ratio = torch.where((reach_matte >= ends) | (reach_body < 20), torch.nan, ratio)
+    return ratio.clamp(0.9, _MOST)
+
+
+def _first_gap(line: Tensor) -> Tensor:
+    """Returns the length of the run of true values at the start of each row."""
+    return line.long().cumprod(-1).sum(-1).float()
+
+
+def _smooth(ratio: Float[Tensor, " a"]) -> Float[Tensor, " a"]:
+    values = ratio.numpy()
+    good = np.isfinite(values)
+    if not good.any():
+        return torch.ones_like(ratio)
+    where = np.arange(len(values))
+    values = np.interp(where, where[good], values[good], period=len(values))
+    kernel = np.exp(-0.5 * (np.arange(-6, 7) / 2.0) ** 2)
+    padded = np.concatenate([values[-6:], values, values[:6]])
+    return torch.from_numpy(np.convolve(padded, kernel / kernel.sum(), mode="valid")).to(ratio)
+
+
+def outline(
+    head: HeadModel, rest: Float[Tensor, "v 3"], posed: Float[Tensor, "b v 3"], views: Views, rows: Tensor, count: int
+) -> Outline | None:
+    """Returns splats for what the matte shows beside the mesh: clothes, hanging hair, ears of a hat.
+
+    Pixels of the person that the mesh does not cover are put at the depth of the nearest pixel that it does, and
+    tied to the face seen there.
+
+    Args:
+        head: The head model.
+        rest: Vertices at rest, the lifted scalp included.
+        posed: Vertices in the views at `rows`, the lifted scalp included.
+        views: The training frames.
+        rows: Views to look at; the first ones win where several show the same place.
+        count: About how many splats to make at most.
+    """
+    found = [_uncovered(head, posed[i], views, row) for i, row in enumerate(rows.tolist())]
+    pixels = sum(len(x[0]) for x in found)
+    if not pixels:
+        return None
+    stride = max(1, math.ceil(math.sqrt(pixels / len(found) / max(1, count / 1.5))))
+    camera, focal = views.camera, float(views.camera.K[0, 0])
+    resting = face_frames(rest, head.faces)
+    parts, places = [], []
+    for i, row in enumerate(rows.tolist()):
+        line, column, face, depth = (x[(found[i][0] % stride == 0) & (found[i][1] % stride == 0)] for x in found[i])
+        if not len(line):
+            continue
+        face = torch.from_numpy(face)
+        z = torch.from_numpy(depth).float()
+        pixel = torch.stack([torch.from_numpy(column) + 0.5, torch.from_numpy(line) + 0.5, torch.ones(len(line))], -1)
+        ray = pixel.float() @ torch.linalg.inv(camera.K).T
+        world = apply(torch.linalg.inv(camera.w2c), ray * z[:, None])
+        binding = Binding(face, torch.full((len(face), 3), 1 / 3))
+        frames = face_frames(posed[i], head.faces)
+        rotation, scale = frames.rotation[face], frames.scale[face]
+        local = (rotation.mT @ (world - anchors(posed[i], head.faces, binding))[..., None])[..., 0] / scale[:, None]
+        # Turned so that the splat's axes are the camera's: flat towards it.
+        quats = matrix_to_quat(rotation.mT @ camera.w2c[:3, :3].T)
+        width = 0.75 * stride * z / focal
+        log_scales = torch.stack([width, width, 0.7 * width], -1).log() - scale.log()[:, None]
+        colour = views.images[row][torch.from_numpy(line), torch.from_numpy(column)].float() / 255
+        sh = ((colour - 0.5) / 0.28209479177387814)[:, None]
+        parts.append((Gaussians(local, quats, log_scales, torch.full((len(face),), 1.0), sh), binding, width))
+        anchor = anchors(rest, head.faces, binding)
+        places.append(anchor + resting.scale[face][:, None] * (resting.rotation[face] @ local[..., None])[..., 0])
+    keep = _sparse(torch.cat(places), torch.cat([p[2] for p in parts]).median().item() * 1.6)
+    gaussians = Gaussians(*(torch.cat([getattr(p[0], f) for p in parts]) for f in vars(parts[0][0])))
+    binding = Binding(torch.cat([p[1].face for p in parts]), torch.cat([p[1].bary for p in parts]))
+    return Outline(gaussians.gather(keep), binding.gather(keep))
+
+
+def _uncovered(head: HeadModel, vertices: Tensor, views: Views, row: int):
+    render = mesh.rasterize(vertices, head.faces, views.camera)
+    face, depth = render.face.numpy(), render.depth.numpy()
+    bare = (views.masks[row].numpy() > 140) & (face < 0)
+    if not bare.any() or not (face >= 0).any():
+        return tuple(np.zeros(0, np.int64) for _ in range(4))
+    nearest = distance_transform_edt(face < 0, return_distances=False, return_indices=True)
+    line, column = np.nonzero(bare)
+    at = nearest[:, line, column]
+    return line, column, face[at[0], at[1]].astype(np.int64), depth[at[0], at[1]]
+
+
+def _sparse(points: Float[Tensor, "n 3"], cell: float) -> Tensor:
+    """Returns the first point of each occupied cell of a grid."""
+    grid = torch.floor(points / max(cell, 1e-6)).long().numpy()
+    _, first = np.unique(grid, axis=0, return_index=True)
+    return torch.from_numpy(np.sort(first))

@@ -1,0 +1,115 @@
+"""What a fit minimises: the picture, the matte, and the regularisers that keep splats on their triangles."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from avatar3d.core import Basis, Camera, Gaussians, HeadModel, Render
+from avatar3d.fit.views import Batch
+
+# GaussianAvatars' thresholds, in triangle sizes, and weights.
+_FAR, _FAR_WEIGHT = 1.0, 0.01
+_LARGE, _LARGE_WEIGHT = 0.6, 1.0
+_ALPHA_WEIGHT = 0.1
+_BASIS_WEIGHT = 1e-3
+_FEATURES = (("lips",), ("eye_left",), ("eye_right",))
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where splats began: offsets and sizes are only punished beyond it (lifted hair starts far from its triangle)."""
+
+    means: Float[Tensor, "n 3"]
+    log_scales: Float[Tensor, "n 3"]
+
+
+def regularise(gaussians: Gaussians, basis: Basis | None, anchor: Anchor) -> Float[Tensor, ""]:
+    """Returns the regularisers of GaussianAvatars plus a pull of the splat blendshapes towards none.
+
+    0.01 mean relu(|mu - mu0| - 1) + mean |relu(s - max(0.6, 1.5 s0))|, lengths in units of the triangle's size.
+    """
+    far = ((gaussians.means - anchor.means).square().sum(-1) + 1e-12).sqrt()
+    large = (gaussians.scales - (1.5 * anchor.log_scales.exp()).clamp(min=_LARGE)).relu()
+    loss = _FAR_WEIGHT * (far - _FAR).relu().mean() + _LARGE_WEIGHT * (large.square().sum(-1) + 1e-12).sqrt().mean()
+    if basis is not None:
+        loss = loss + _BASIS_WEIGHT * (basis.means.square().mean() + basis.quats.square().mean())
+    return loss
+
+
+def picture(render: Render, batch: Batch, weight: Float[Tensor, "b h w"], ssim: float) -> Float[Tensor, ""]:
+    """Returns (1 - ssim) L1 + ssim (1 - SSIM) of the composited frame, plus L1 of alpha against the matte."""
+    colour = l1_ssim(render.rgb, batch.target, weight, ssim)
+    return colour + _ALPHA_WEIGHT * (render.alpha[..., 0] - batch.mask).abs().mean()
+
+
+def l1_ssim(render: Tensor, target: Tensor, weight: Tensor, ssim: float) -> Tensor:
+    total = weight.sum() * 3
+    l1 = ((render - target).abs() * weight[..., None]).sum() / total
+    if ssim == 0:
+        return l1
+    x, y = (v.permute(0, 3, 1, 2) for v in (render, target))
+    t = torch.arange(11.0) - 5
+    g = torch.exp(-0.5 * (t / 1.5) ** 2)
+    g = (g / g.sum()).to(x)
+
+    def blur(v: Tensor) -> Tensor:
+        c = v.shape[1]
+        v = torch.nn.functional.conv2d(v, g.view(1, 1, 1, 11).expand(c, 1, 1, 11), padding=(0, 5), groups=c)
+        return torch.nn.functional.conv2d(v, g.view(1, 1, 11, 1).expand(c, 1, 11, 1), padding=(5, 0), groups=c)
+
+    mx, my = blur(x), blur(y)
+    sx, sy, sxy = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    value = ((2 * mx * my + 1e-4) * (2 * sxy + 9e-4)) / ((mx * mx + my * my + 1e-4) * (sx + sy + 9e-4))
+    dssim = ((1 - value) * weight[:, None]).sum() / total
+    return (1 - ssim) * l1 + ssim * dssim
+
+
+def feature_weights(
+    vertices: Float[Tensor, "b v 3"], regions: list[Int[Tensor, " r"]], camera: Camera, extra: float
+) -> Float[Tensor, "b h w"]:
+    """Returns per-pixel weights: 1, and up to 1 + `extra` around the mouth and the eyes.
+
+    A separable bump about the mean of each region's projected vertices, 1.5 times as wide as they spread.
+
+    Args:
+        vertices: Posed mesh.
+        regions: Vertex ids of each feature, from `feature_vertices`.
+        camera: Batched as the vertices.
+        extra: Height of the bumps.
+    """
+    h, w = camera.height, camera.width
+    weight = torch.ones(len(vertices), h, w)
+    if extra == 0:
+        return weight
+    columns, lines = torch.arange(w) + 0.5, torch.arange(h) + 0.5
+    for ids in regions:
+        view = vertices[:, ids] @ camera.w2c[:, :3, :3].mT + camera.w2c[:, None, :3, 3]
+        pixel = (view @ camera.K.mT)[..., :2] / view[..., 2:].clamp(min=1e-3)
+        middle = (pixel.amax(1) + pixel.amin(1)) / 2
+        spread = (0.75 * (pixel.amax(1) - pixel.amin(1))).clamp(min=2.0)
+        across = torch.exp(-0.5 * ((columns - middle[:, :1]) / spread[:, :1]) ** 4)
+        down = torch.exp(-0.5 * ((lines - middle[:, 1:]) / spread[:, 1:]) ** 4)
+        weight = torch.maximum(weight, 1 + extra * down[:, :, None] * across[:, None])
+    return weight
+
+
+def feature_vertices(head: HeadModel) -> list[Int[Tensor, " r"]]:
+    """Returns the vertex ids of the mouth and of each eye, for those that the head model names."""
+    found = []
+    for names in _FEATURES:
+        ids = [torch.nonzero(head.regions[n] > 0.5)[:, 0] for n in names if n in head.regions]
+        if ids and len(torch.cat(ids)):
+            found.append(torch.cat(ids).unique())
+    return found
+
+
+def corrections(values: dict[str, Tensor]) -> Float[Tensor, ""]:
+    """Returns the pull of per-view pose corrections towards none, by how far tracking is usually off.
+
+    Args:
+        values: `view.expression`, `view.joints` (radians), `view.turn` (radians) and `view.shift` (metres) of a batch.
+    """
+    usual = {"view.expression": 0.1, "view.joints": 0.03, "view.turn": 0.02, "view.shift": 0.004}
+    return 1e-3 * sum(((values[name] / size) ** 2).mean() for name, size in usual.items())  # type: ignore[return-value]

@@ -1,0 +1,187 @@
+"""The splats a fit begins with: on the head model, in the hair, and wherever else the matte shows the person."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avatar3d.core import Binding, Gaussians, HeadModel, Pose
+from avatar3d.fit import hair, unseen
+from avatar3d.fit.texels import texels
+from avatar3d.fit.views import Views
+from avatar3d.ops import splat
+from avatar3d.rig import pose as pose_splats
+from avatar3d.rig.frames import face_frames
+
+SH0 = 0.28209479177387814
+"""Y_0: colour = 0.5 + SH0 * coefficient."""
+
+# Of the distance between splats: wide enough to close the surface, narrow enough to stay sharp.
+_WIDTH, _THICKNESS = 0.62, 0.15
+_OPAQUE = 2.0  # logit, 0.88
+_WISP = -1.4  # logit, 0.2: hair that the frames must first ask for
+_SEEN = 0.3  # summed blend weight (in pixels) over the views from which on a splat's colour is measured
+
+
+@dataclass(frozen=True)
+class Start:
+    """Splats before the first step, and what is known of them."""
+
+    gaussians: Gaussians
+    binding: Binding
+    part: Tensor
+    seen: Bool[Tensor, " n"]
+
+
+def rest_pose(head: HeadModel) -> Pose:
+    """Returns the neutral pose in head space."""
+    return Pose(torch.zeros(len(head.expressions)), torch.zeros(len(head.joints), 3), torch.eye(4))
+
+
+def start(head: HeadModel, identity: Float[Tensor, " s"], views: Views, count: int, seed: int) -> Start:
+    """Returns the first guess of an avatar.
+
+    Args:
+        head: The head model.
+        identity: Whose head.
+        views: Training frames.
+        count: About how many splats to lay on the head's texture.
+        seed: Of the stray hairs.
+    """
+    rest = head.vertices(identity, rest_pose(head))
+    rows = spread(views, 8)
+    posed = head.vertices(identity.expand(len(rows), -1), views.pose[rows])
+    lift = hair.shell(head, identity, rest, posed, views, rows[:5])
+    turns = head.joint_transforms(identity.expand(len(rows), -1), views.pose[rows])[:, list(head.joints).index("head")]
+    lifted = posed + lift @ turns[:, :3, :3].mT
+    body, spacing = _on_mesh(head, rest, lift, count)
+    pieces = [body, _wisps(head, rest, lift, body, spacing, seed)]
+    outside = hair.outline(head, rest + lift, lifted, views, rows, count // 4)
+    if outside is not None:
+        gaussians, binding = outside.gaussians, outside.binding
+        pieces.append((_relative(gaussians, binding, rest, lift, head), binding))
+    gaussians = join([p[0] for p in pieces])
+    binding = Binding(torch.cat([p[1].face for p in pieces]), torch.cat([p[1].bary for p in pieces]))
+    return coloured(head, identity, views, rows, gaussians, binding)
+
+
+def spread(views: Views, count: int) -> Tensor:
+    """Returns rows of well-tracked views, calmest first, spread over the poses of the head."""
+    m = len(views)
+    turn = views.pose.root[:, :3, 2] + views.pose.joints[:, :2].sum(1)
+    calm = views.pose.expression.sum(-1)
+    first = int((calm + turn.sub(turn.median(0).values).norm(dim=-1) + (1 - views.quality)).argmin())
+    chosen = [first]
+    shape = torch.cat([turn * 2, views.pose.expression * 0.5], dim=-1)
+    distance = torch.full((m,), torch.inf)
+    while len(chosen) < min(count, m):
+        distance = torch.minimum(distance, (shape - shape[chosen[-1]]).norm(dim=-1) * views.quality.sqrt())
+        chosen.append(int(distance.argmax()))
+    return torch.tensor(chosen)
+
+
+def join(pieces: list[Gaussians]) -> Gaussians:
+    """Returns one set of splats from several."""
+    return Gaussians(*(torch.cat([getattr(p, name) for p in pieces]) for name in vars(pieces[0])))
+
+
+def _on_mesh(head: HeadModel, rest: Tensor, lift: Tensor, count: int) -> tuple[tuple[Gaussians, Binding], Tensor]:
+    places = texels(head, rest, count)
+    binding = places.binding
+    frames = face_frames(rest, head.faces)
+    rotation, scale = frames.rotation[binding.face], frames.scale[binding.face]
+    offset = unseen.at_splats(lift, head.faces, binding)
+    means = (rotation.mT @ offset[..., None])[..., 0] / scale[:, None]
+    # The second axis of a frame is the normal. Lifted scalp is stretched, so its splats are too.
+    grown = _growth(head, rest, lift)[binding.face]
+    width = _WIDTH * places.spacing * grown
+    log_scales = torch.stack([width, _THICKNESS / _WIDTH * width, width], -1).log() - scale.log()[:, None]
+    quats = torch.zeros(len(means), 4)
+    quats[:, 0] = 1
+    colours = (unseen.default_colours(head, binding) - 0.5) / SH0
+    gaussians = Gaussians(means, quats, log_scales, torch.full((len(means),), _OPAQUE), colours[:, None])
+    return (gaussians, binding), places.spacing
+
+
+def _growth(head: HeadModel, rest: Tensor, lift: Tensor) -> Float[Tensor, " f"]:
+    """Returns the linear stretch of each face by the lift."""
+    return (face_frames(rest + lift, head.faces).scale / face_frames(rest, head.faces).scale).clamp(1, 3)
+
+
+def _wisps(
+    head: HeadModel, rest: Tensor, lift: Tensor, body: tuple[Gaussians, Binding], spacing: Tensor, seed: int
+) -> tuple[Gaussians, Binding]:
+    """Returns faint splats in and around the hair: shells between the scalp and a little beyond its outline."""
+    gaussians, binding = body
+    hairy = torch.nonzero(unseen.parts(head, binding) == unseen.HAIR)[:, 0]
+    generator = torch.Generator().manual_seed(seed + 17)
+    frames = face_frames(rest, head.faces)
+    pieces = []
+    for depth, logit in ((0.55, 0.0), (1.0, _WISP), (1.12, _WISP)):
+        some = hairy[torch.rand(len(hairy), generator=generator) < 0.6]
+        face = binding.face[some]
+        rotation, scale = frames.rotation[face], frames.scale[face]
+        offset = unseen.at_splats(lift, head.faces, binding.gather(some))
+        normal = rotation[..., 1]
+        thick = 0.004 * torch.rand(len(some), 1, generator=generator)
+        out = offset * depth + normal * (0.25 * offset.norm(dim=-1, keepdim=True) * max(0.0, depth - 0.9) + thick)
+        jitter = spacing[some, None] * torch.randn(len(some), 3, generator=generator) * 0.5
+        local = (rotation.mT @ (out + jitter)[..., None])[..., 0] / scale[:, None]
+        one = gaussians.gather(some)
+        pieces.append((replace(one, means=local, logits=torch.full((len(some),), logit)), binding.gather(some)))
+    return join([p[0] for p in pieces]), Binding(
+        torch.cat([p[1].face for p in pieces]), torch.cat([p[1].bary for p in pieces])
+    )
+
+
+def _relative(gaussians: Gaussians, binding: Binding, rest: Tensor, lift: Tensor, head: HeadModel) -> Gaussians:
+    """Returns splats that were tied to the lifted mesh, tied to the mesh itself."""
+    high, low = (face_frames(x, head.faces) for x in (rest + lift, rest))
+    lifted_anchor = unseen.at_splats(lift, head.faces, binding)
+    turn = low.rotation[binding.face].mT @ high.rotation[binding.face]
+    size, was = low.scale[binding.face][:, None], high.scale[binding.face][:, None]
+    means = (turn @ gaussians.means[..., None])[..., 0] * was / size
+    means = means + (low.rotation[binding.face].mT @ lifted_anchor[..., None])[..., 0] / size
+    return replace(gaussians, means=means, log_scales=gaussians.log_scales + (was / size).log())
+
+
+def coloured(
+    head: HeadModel,
+    identity: Float[Tensor, " s"],
+    views: Views,
+    rows: Tensor,
+    gaussians: Gaussians,
+    binding: Binding,
+) -> Start:
+    """Returns the splats with the colours that views show where they cover them, and made-up ones elsewhere.
+
+    The colour of a splat is the mean of the pixels it covers, weighted by how much it shows in them (the "colour
+    fast-forward" of RGBAvatar).
+    """
+    total, blend = torch.zeros(len(gaussians)), torch.zeros(len(gaussians), 3)
+    for row in rows.tolist():
+        posed = pose_splats(
+            gaussians, binding, None, head.vertices(identity, views.pose[row]), head.faces, views.pose[row]
+        )
+        weight, colour = seen_in(posed, views, row)
+        total, blend = total + weight, blend + weight[:, None] * colour
+    seen = total > _SEEN
+    colours = blend / total.clamp(min=1e-6)[:, None]
+    part = unseen.parts(head, binding)
+    points = pose_splats(
+        gaussians, binding, None, head.vertices(identity, rest_pose(head)), head.faces, rest_pose(head)
+    ).means
+    colours = unseen.fill(colours, seen, points, part, unseen.default_colours(head, binding))
+    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, seen)
+
+
+def seen_in(posed: Gaussians, views: Views, row: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+    """Returns how much each splat shows in a view (in pixels) and the mean colour of the person there."""
+    camera = views.camera
+    image = views.images[row].float() / 255
+    mask = (views.masks[row].float() / 255)[..., None]
+    # Background pixels have no say: the matte, gathered as if it were a picture, tells each splat's share of person.
+    weight, colour = splat.gather_colour(posed, camera, image * mask)
+    _, share = splat.gather_colour(posed, camera, mask.expand_as(image).contiguous())
+    return weight * share[:, 0], colour / share[:, :1].clamp(min=1e-3)

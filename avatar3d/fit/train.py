@@ -1,0 +1,205 @@
+"""The fit itself: a generator of steps that the command line, viewers and tests consume."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avatar3d import heads
+from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel, Pose, Track
+from avatar3d.fit import loss, state, unseen
+from avatar3d.fit.options import FitOptions
+from avatar3d.fit.start import SH0, Start, rest_pose, seen_in, spread, start
+from avatar3d.fit.views import Views, batch, draw, load
+from avatar3d.geometry import rigid, rotvec_to_matrix
+from avatar3d.ops import splat
+from avatar3d.rig import pose as pose_splats
+
+_BASIS_BEGINS = 0.12  # share of the fit after which blendshapes and pose corrections join: first the average face
+_LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 2.5  # of log scales, either way from the start
+_SEEN = 2.0  # pixels of blend weight, summed over the views looked at, from which on a splat's colour counts as known
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a fit."""
+
+    index: int
+    """Steps done, this one included."""
+    total: int
+    loss: float
+    psnr: float
+    """Of this step's frames, dB."""
+    seconds: float
+    """Since the fit began (since it resumed, when it was)."""
+    avatar: Callable[[], Avatar]
+    """Makes the avatar as it is now."""
+
+
+def fit(
+    clip: Clip,
+    track: Track,
+    options: FitOptions | None = None,
+    checkpoint: Path | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Avatar:
+    """Returns the avatar of the person in a tracked clip or photo.
+
+    Args:
+        clip: From `capture`.
+        track: From `track` on that clip.
+        options: Settings; see `FitOptions` and `preset`.
+        checkpoint: File to resume from if it exists and to keep while fitting; removed at the end.
+        progress: Called after each step.
+
+    Raises:
+        AvatarError: The track is not of this clip, no frame shows a face, or an option is out of range.
+    """
+    last = None
+    for last in steps(clip, track, options, checkpoint):
+        if progress is not None:
+            progress(last)
+    if last is None:
+        raise AvatarError("the fit had no steps left to do: delete its checkpoint to start anew")
+    avatar = last.avatar()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return avatar
+
+
+def steps(
+    clip: Clip, track: Track, options: FitOptions | None = None, checkpoint: Path | None = None
+) -> Iterator[Step]:
+    """Yields after each step of a fit; stop consuming it to interrupt.
+
+    A resumed fit continues with the same bits as one that was never interrupted. Arguments as for `fit`.
+    """
+    options = options or FitOptions()
+    options.check()
+    began = time.perf_counter()
+    head = heads.load(track.head)
+    views = load(clip, track, options.hold_out, options.max_frames)
+    photo = len(views) == 1
+    total = options.photo_steps if photo else options.steps
+    size = min(options.batch, len(views))
+    blendshapes = 0 if photo else options.blendshapes
+    corrected = len(views) if options.refine_pose and not photo else 0
+    print_of = state.fingerprint(
+        options=asdict(options), source=str(clip.source), frames=len(clip), identity=track.identity.sum().item()
+    )
+    first = start(head, track.identity, views, options.splats, options.seed)
+    run = state.begin(first.gaussians, head, blendshapes, corrected, options.seed)
+    if checkpoint is not None and checkpoint.exists():
+        state.resume(run, checkpoint, print_of)
+    fitting = _Fitting(head, track, views, first, run, options, total)
+    while run.step < total:
+        rows, background = draw(run.step, size, len(views), options.seed)
+        value, psnr = fitting.step(rows, background)
+        if checkpoint is not None and (run.step % options.checkpoint_every == 0) and run.step < total:
+            state.save(run, checkpoint, print_of)
+        elapsed = time.perf_counter() - began
+        yield Step(run.step, total, value, psnr, elapsed, lambda: fitting.avatar(clip, began))
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """Everything one fit needs at hand. Only `run` changes."""
+
+    head: HeadModel
+    track: Track
+    views: Views
+    first: Start
+    run: state.State
+    options: FitOptions
+    total: int
+
+    def step(self, rows: Tensor, background: Tensor) -> tuple[float, float]:
+        """Does a step on views over backgrounds; returns its loss and PSNR."""
+        run, share = self.run, self.run.step / self.total
+        warm = share >= _BASIS_BEGINS
+        now = batch(self.views, rows, background, half=share < self.options.coarse)
+        pose = self._pose(rows) if warm else self.views.pose[rows]
+        moving = warm and "view.turn" in run.parameters
+        with torch.set_grad_enabled(moving):
+            vertices = self.head.vertices(self.track.identity.expand(len(rows), -1), pose)
+        basis = run.basis if warm else None
+        posed = pose_splats(run.gaussians, self.first.binding, basis, vertices, self.head.faces, pose)
+        render = splat.rasterize(posed, now.camera, background=background)
+        weight = loss.feature_weights(
+            vertices.detach(), loss.feature_vertices(self.head), now.camera, self.options.features
+        )
+        value = loss.picture(render, now, weight, self.options.ssim)
+        anchor = loss.Anchor(self.first.gaussians.means, self.first.gaussians.log_scales)
+        value = value + loss.regularise(run.gaussians, basis, anchor)
+        if moving:
+            value = value + loss.corrections({k: v[rows] for k, v in run.parameters.items() if k.startswith("view.")})
+        value.backward()
+        run.advance(share, frozenset() if warm else frozenset({"basis", "network", "view"}))
+        with torch.no_grad():
+            begin = anchor.log_scales
+            run.parameters["log_scales"].clamp_(min=begin - _LARGEST_SHRINK, max=begin + _LARGEST_GROWTH)
+            error = (render.rgb.clamp(0, 1) - now.target).square().mean()
+        return value.item(), -10 * math.log10(max(error.item(), 1e-10))
+
+    def _pose(self, rows: Tensor) -> Pose:
+        """Returns the tracked poses with their corrections."""
+        tracked, p = self.views.pose[rows], self.run.parameters
+        if "view.turn" not in p:
+            return tracked
+        change = rigid(rotvec_to_matrix(p["view.turn"][rows]), p["view.shift"][rows])
+        return Pose(
+            (tracked.expression + p["view.expression"][rows]).clamp(0, 1),
+            tracked.joints + p["view.joints"][rows],
+            tracked.root @ change,
+        )
+
+    @torch.no_grad()
+    def avatar(self, clip: Clip, began: float) -> Avatar:
+        """Returns the avatar as it is now, with what no frame showed made up."""
+        run, head = self.run, self.head
+        gaussians = run.gaussians.map(lambda x: x.detach().clone())
+        basis = run.basis
+        basis = None if basis is None else basis.map(lambda x: x.detach().clone())
+        seen = self._seen(gaussians, basis)
+        rest = rest_pose(head)
+        points = pose_splats(
+            gaussians, self.first.binding, None, head.vertices(self.track.identity, rest), head.faces, rest
+        ).means
+        default = unseen.default_colours(head, self.first.binding)
+        colours = unseen.fill(gaussians.sh[:, 0] * SH0 + 0.5, seen, points, self.first.part, default)
+        sh = torch.cat([((colours - 0.5) / SH0)[:, None], gaussians.sh[:, 1:]], dim=1)
+        about = {
+            "source": clip.source.name,
+            "frames": len(clip),
+            "hold_out": self.options.hold_out,
+            "fitted": len(self.views),
+            "steps": run.step,
+            "camera": {
+                "K": self.views.camera.K.tolist(),
+                "width": self.views.camera.width,
+                "height": self.views.camera.height,
+            },
+            "seconds": {"fit": round(time.perf_counter() - began, 2)},
+        }
+        return Avatar(
+            self.track.head,
+            self.track.identity,
+            replace(gaussians, sh=sh),
+            self.first.binding,
+            basis,
+            about=about,
+            motion=self.track.motion,
+        )
+
+    def _seen(self, gaussians: Gaussians, basis: Basis | None) -> Tensor:
+        total = torch.zeros(len(gaussians))
+        for row in spread(self.views, 16).tolist():
+            pose = self.views.pose[row]
+            vertices = self.head.vertices(self.track.identity, pose)
+            posed = pose_splats(gaussians, self.first.binding, basis, vertices, self.head.faces, pose)
+            total += seen_in(posed, self.views, row)[0]
+        return total > _SEEN

@@ -1,0 +1,107 @@
+"""Plausible colours for what no frame showed: the back of the head, the mouth behind closed lips, folded lids."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from avatar3d.core import Binding, HeadModel
+
+# Later parts win where regions overlap. Skin is what is left.
+_PARTS = (("scalp",), ("shoulders", "torso"), ("eyes",), ("mouth_interior", "teeth", "tongue"))
+SKIN, HAIR, CLOTHES, EYES, MOUTH = range(5)
+_DEFAULTS = {HAIR: (0.2, 0.16, 0.13), CLOTHES: (0.35, 0.36, 0.4)}
+_NEIGHBOURS = 12
+
+
+def at_splats(
+    values: Float[Tensor, " v"] | Float[Tensor, "v c"], faces: Int[Tensor, "f 3"], binding: Binding
+) -> Tensor:
+    """Returns a quantity given at vertices, interpolated where splats are tied."""
+    corners = values[faces[binding.face]]
+    weight = binding.bary if corners.ndim == 2 else binding.bary[..., None]
+    return (corners * weight).sum(1)
+
+
+def parts(head: HeadModel, binding: Binding) -> Int[Tensor, " n"]:
+    """Returns what each splat belongs to: SKIN, HAIR, CLOTHES, EYES or MOUTH."""
+    label = torch.zeros(len(binding.face), dtype=torch.long)
+    for i, names in enumerate(_PARTS, start=1):
+        for name in names:
+            if name in head.regions:
+                label[at_splats(head.regions[name].float(), head.faces, binding) > 0.5] = i
+    return label
+
+
+def default_colours(head: HeadModel, binding: Binding) -> Float[Tensor, "n 3"]:
+    """Returns the head model's own colours at the splats, sRGB; grey where it has none."""
+    colours = getattr(head, "colours", None)
+    if colours is None:
+        return torch.full((len(binding.face), 3), 0.5)
+    return at_splats(colours.float(), head.faces, binding).clamp(0, 1)
+
+
+def fill(
+    colours: Float[Tensor, "n 3"],
+    seen: Bool[Tensor, " n"],
+    points: Float[Tensor, "n 3"],
+    part: Int[Tensor, " n"],
+    default: Float[Tensor, "n 3"],
+) -> Float[Tensor, "n 3"]:
+    """Returns the colours with those of unseen splats made up.
+
+    Skin, hair and clothes take the mean of the nearest seen splats of the same part, of their mirror images left to
+    right, and (hair and clothes) of their images turned to the back. Eyes and mouth take the head model's own
+    colours, in the light of the scene. Hair that was never seen (a cap, a tight crop) is the model's default.
+
+    Args:
+        colours: sRGB; read where seen.
+        seen: Which splats a frame showed.
+        points: Splats at rest in head space, metres.
+        part: From `parts`.
+        default: From `default_colours`.
+    """
+    result = colours.clone()
+    light = _light(colours, default, seen & (part == SKIN))
+    for label in (SKIN, HAIR, CLOTHES):
+        here = part == label
+        missing, known = here & ~seen, here & seen
+        if not missing.any():
+            continue
+        if int(known.sum()) < _NEIGHBOURS:
+            made_up = _DEFAULTS.get(label)
+            result[missing] = default[missing] * light if made_up is None else torch.tensor(made_up) * light
+            continue
+        result[missing] = _nearest_mean(points[known], colours[known], points[missing], turn=label != SKIN)
+    for label in (EYES, MOUTH):
+        missing = (part == label) & ~seen
+        result[missing] = (default[missing] * light).clamp(0, 1)
+    return result
+
+
+def _light(colours: Tensor, default: Tensor, skin: Tensor) -> Tensor:
+    """Returns the ratio of the scene's brightness to that of the default skin, 1 where no skin was seen."""
+    if not skin.any():
+        return torch.ones(())
+    return (colours[skin].median(0).values.mean() / default[skin].median(0).values.mean().clamp(min=0.05)).clamp(
+        0.4, 1.3
+    )
+
+
+def _nearest_mean(known: Tensor, colours: Tensor, wanted: Tensor, turn: bool) -> Tensor:
+    flip = known.new_tensor([-1.0, 1.0, 1.0])
+    places, values = [known, known * flip], [colours, colours]
+    if turn:
+        # The back looks like the front: its outline is all that was seen of it.
+        front = known[:, 2].quantile(0.9) if len(known) < 1_000_000 else known[:, 2].max()
+        back = wanted[:, 2].min()
+        turned = known.clone()
+        turned[:, 2] = front + back - known[:, 2]
+        places, values = [*places, turned, turned * flip], [*values, colours, colours]
+    tree = cKDTree(torch.cat(places).numpy())
+    distance, index = tree.query(wanted.numpy(), k=_NEIGHBOURS, workers=1)
+    # Weights fall with distance on the scale of each point's own neighbourhood: near the rim the rim decides.
+    weight = 1.0 / np.maximum(distance, 1e-4) ** 2
+    weight = torch.from_numpy(weight / weight.sum(-1, keepdims=True)).float()
+    return (torch.cat(values)[torch.from_numpy(index)] * weight[..., None]).sum(1)

@@ -1,0 +1,131 @@
+"""The frames a fit looks at, in memory, and the batches drawn from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from avatar3d.core import AvatarError, Camera, Clip, Pose, Track, _Tensors
+
+
+@dataclass(frozen=True)
+class Views(_Tensors):
+    """Training frames: what the camera saw, how the face was posed, and from where."""
+
+    images: UInt8[Tensor, "m h w 3"]
+    masks: UInt8[Tensor, "m h w"]
+    pose: Pose
+    quality: Float[Tensor, " m"]
+    index: Int[Tensor, " m"]
+    """Frame numbers in the clip."""
+    camera: Camera
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+
+def split(frames: int, hold_out: float) -> int:
+    """Returns how many frames at the start of a clip train; the rest (rounded to the nearest) is held out."""
+    return max(1, frames - round(frames * hold_out))
+
+
+def load(clip: Clip, track: Track, hold_out: float = 0.0, limit: int = 400) -> Views:
+    """Returns the training frames of a tracked clip.
+
+    Frames whose face was missing are left out. A clip without matte is taken as all foreground.
+
+    Args:
+        clip: What was captured.
+        track: Its poses; as many as the clip has frames.
+        hold_out: Share of the last frames to leave out, in [0, 1].
+        limit: Most frames to keep, thinned evenly.
+
+    Raises:
+        AvatarError: The track is of another clip, or no frame shows a tracked face.
+    """
+    if len(track.motion) != len(clip):
+        raise AvatarError(
+            f"the track has {len(track.motion)} frames and {clip.source} has {len(clip)}: track this clip again"
+        )
+    usable = torch.nonzero(track.quality[: split(len(clip), hold_out)] > 0)[:, 0]
+    if not len(usable):
+        raise AvatarError(f"{clip.source}: no frame with a tracked face to fit to; give a clip that shows the face")
+    if len(usable) > limit:
+        usable = usable[torch.linspace(0, len(usable) - 1, limit).round().long()]
+    images = np.empty((len(usable), clip.height, clip.width, 3), np.uint8)
+    masks = np.full(images.shape[:3], 255, np.uint8)
+    for row, frame in enumerate(usable.tolist()):
+        images[row] = clip.frames[frame]
+        if clip.masks is not None:
+            masks[row] = np.asarray(clip.masks[frame]).reshape(clip.height, clip.width)
+    camera = Camera(track.camera.w2c, track.camera.K, track.camera.width, track.camera.height)
+    if (camera.width, camera.height) != (clip.width, clip.height):
+        camera = Camera(camera.w2c, _rescaled(camera, clip), clip.width, clip.height)
+    pose = track.motion.pose[usable]
+    return Views(torch.from_numpy(images), torch.from_numpy(masks), pose, track.quality[usable], usable, camera)
+
+
+def _rescaled(camera: Camera, clip: Clip) -> Tensor:
+    scale = camera.K.new_tensor([clip.width / camera.width, clip.height / camera.height, 1.0])
+    return camera.K * scale[:, None]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Views composited over a colour each, at one resolution."""
+
+    rows: Int[Tensor, " b"]
+    target: Float[Tensor, "b h w 3"]
+    mask: Float[Tensor, "b h w"]
+    background: Float[Tensor, "b 3"]
+    camera: Camera
+    """Batched."""
+
+
+def batch(views: Views, rows: Int[Tensor, " b"], background: Float[Tensor, "b 3"], half: bool = False) -> Batch:
+    """Returns views over solid colours: frame * matte + colour * (1 - matte).
+
+    Args:
+        views: All of them.
+        rows: Which ones.
+        background: Their colours, sRGB in [0, 1].
+        half: At half the resolution.
+    """
+    image = views.images[rows].float() / 255
+    mask = views.masks[rows].float() / 255
+    target = image * mask[..., None] + background[:, None, None] * (1 - mask[..., None])
+    camera = views.camera
+    if half:
+        pool = torch.nn.functional.avg_pool2d
+        target = pool(target.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1).contiguous()
+        mask = pool(mask[:, None], 2)[:, 0]
+        camera = _halved(camera)
+    size = len(rows)
+    camera = Camera(camera.w2c.expand(size, 4, 4), camera.K.expand(size, 3, 3), camera.width, camera.height)
+    return Batch(rows, target, mask, background, camera)
+
+
+def _halved(camera: Camera) -> Camera:
+    # Pooling drops an odd last row or column, so the scale is 1/2 exactly and `Camera.scaled` would be a little off.
+    scale = camera.K.new_tensor([0.5, 0.5, 1.0])
+    return Camera(camera.w2c, camera.K * scale[:, None], camera.width // 2, camera.height // 2)
+
+
+def draw(step: int, size: int, count: int, seed: int) -> tuple[Int[Tensor, " b"], Float[Tensor, "b 3"]]:
+    """Returns the rows of a step and their background colours.
+
+    Depends on nothing but its arguments, so that a resumed fit sees what an uninterrupted one would.
+    Epoch after epoch, each shuffled.
+    """
+    rows = []
+    for nth in range(step * size, (step + 1) * size):
+        epoch, place = divmod(nth, count)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+        rows.append(order[place])
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + 500_009 + step)
+    colours = torch.rand(size, 3, generator=generator)
+    # Half of the backgrounds are white: that is what avatars are judged on, and the other half pins alpha.
+    colours[::2] = 1.0
+    return torch.stack(rows), colours

@@ -1,0 +1,52 @@
+"""Made-up colours."""
+
+import torch
+
+from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill
+
+
+def scene():
+    g = torch.Generator().manual_seed(0)
+    points = torch.rand(600, 3, generator=g) * 0.2 - 0.1
+    part = torch.randint(0, 5, (600,), generator=g)
+    colours = torch.zeros(600, 3)
+    for label, colour in ((SKIN, (0.8, 0.6, 0.5)), (HAIR, (0.1, 0.05, 0.0)), (CLOTHES, (0.0, 0.2, 0.6))):
+        colours[part == label] = torch.tensor(colour)
+    default = torch.full((600, 3), 0.7)
+    return points, part, colours, default
+
+
+def test_seen_colours_stay_and_the_unseen_take_those_of_their_part():
+    points, part, colours, default = scene()
+    seen = points[:, 2] > 0
+    noisy = torch.where(seen[:, None], colours, torch.rand(600, 3))
+    filled = fill(noisy, seen, points, part, default)
+    assert torch.equal(filled[seen], colours[seen])
+    solid = (part == SKIN) | (part == HAIR) | (part == CLOTHES)
+    assert torch.allclose(filled[solid], colours[solid], atol=1e-5)
+
+
+def test_eyes_and_mouth_take_the_models_colours_in_the_scenes_light():
+    points, part, colours, default = scene()
+    seen = (points[:, 2] > 0) & (part < EYES)
+    filled = fill(colours, seen, points, part, default)
+    light = (0.8 + 0.6 + 0.5) / 3 / 0.7
+    assert torch.allclose(filled[part == MOUTH], default[part == MOUTH] * light, atol=1e-5)
+
+
+def test_the_unseen_side_mirrors_the_seen_one():
+    g = torch.Generator().manual_seed(1)
+    half = torch.rand(300, 3, generator=g) * 0.1
+    points = torch.cat([half, half * torch.tensor([-1.0, 1, 1])])
+    colours = half[:, 1:2].expand(-1, 3) * 10
+    seen = torch.arange(600) < 300
+    filled = fill(
+        torch.cat([colours, torch.zeros(300, 3)]), seen, points, torch.zeros(600).long(), colours.repeat(2, 1)
+    )
+    assert (filled[300:] - colours).abs().max() < 0.02
+
+
+def test_nothing_seen_still_gives_colours():
+    points, part, colours, default = scene()
+    filled = fill(colours, torch.zeros(600, dtype=torch.bool), points, part, default)
+    assert filled.isfinite().all() and (filled[part == SKIN] == default[part == SKIN]).all()
