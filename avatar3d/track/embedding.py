@@ -1,0 +1,112 @@
+"""Where the landmark network's 478 points lie on a head, and how far they really move with each expression.
+
+The points are calibrated by running the network on renders of the head itself (`tools/calibrate_landmarks.py`), because
+the network's idea of "the brow" or "the jaw line" is its own, and because it under-reacts: on renders a full blink moves
+its lids about two thirds of the way.
+"""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors import safe_open
+from torch import Tensor
+
+from avatar3d.core import AvatarError, HeadModel, Pose
+
+POINTS = 478
+"""Landmarks of the network: 468 on the skin, then five on each iris (the subject's right eye first)."""
+SKIN = 468
+_DATA = Path(__file__).parents[1] / "heads" / "data" / "landmarks.safetensors"
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Landmarks as points of a head's surface."""
+
+    face: Int[np.ndarray, " l"]
+    bary: Float[np.ndarray, "l 3"]
+    spread: Float[np.ndarray, " l"]
+    """Median distance in millimetres between the surface points hit over poses and identities: small is trustworthy."""
+    response: Float[np.ndarray, "e l 2"]
+    """Measured motion of each detected landmark for a full expression, head x and y, metres."""
+    topology: str
+    """Fingerprint of the head it was calibrated on, see `fingerprint`."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The landmarks of one head as a linear model in metres, head space at rest."""
+
+    template: Float[np.ndarray, "l 3"]
+    expression: Float[np.ndarray, "e l 3"]
+    identity: Float[np.ndarray, "s l 3"]
+
+
+def fingerprint(head: HeadModel) -> str:
+    """Returns a hash of the head's triangles and neutral shape (rounded to 0.1 mm): the embedding follows it."""
+    rest = _vertices(head, torch.zeros(1, len(head.identities)), torch.zeros(1, len(head.expressions)))[0]
+    digest = hashlib.sha256(head.faces.cpu().numpy().astype(np.int64).tobytes())
+    digest.update(np.round(rest * 1e4).astype(np.int64).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def load(path: Path = _DATA) -> Embedding:
+    """Returns the embedding of the default head.
+
+    Raises:
+        AvatarError: If the file is missing, which means a broken installation.
+    """
+    if not path.is_file():
+        raise AvatarError(f"{path} is missing; reinstall avatar3d or run tools/calibrate_landmarks.py")
+    with safe_open(str(path), "numpy") as file:
+        meta = file.metadata() or {}
+        return Embedding(
+            face=file.get_tensor("face").astype(np.int64),
+            bary=file.get_tensor("bary").astype(np.float64),
+            spread=file.get_tensor("spread").astype(np.float64),
+            response=file.get_tensor("response").astype(np.float64),
+            topology=meta.get("topology", ""),
+        )
+
+
+def surface(head: HeadModel, embedding: Embedding, identity: Float[Tensor, " s"] | None = None) -> Surface:
+    """Returns the head's landmarks linearised at `identity` (default: the mean).
+
+    Args:
+        head: Any head model; its expressions and identities are probed one by one through `vertices`.
+        embedding: Landmarks on the same head.
+        identity: Identity vector, standard deviations.
+    """
+    e, s = len(head.expressions), len(head.identities)
+    base = torch.zeros(s) if identity is None else identity.detach().float().cpu()
+    rows = torch.cat([base[None].expand(1 + e, s), base + torch.eye(s)])
+    weights = torch.cat([torch.zeros(1, e), torch.eye(e), torch.zeros(s, e)])
+    points = [
+        place(_vertices(head, rows[i : i + 32], weights[i : i + 32]), head.faces.cpu().numpy(), embedding)
+        for i in range(0, len(rows), 32)
+    ]
+    found = np.concatenate(points)
+    return Surface(found[0], found[1 : 1 + e] - found[0], found[1 + e :] - found[0])
+
+
+def place(
+    vertices: Float[np.ndarray, "*b v 3"], faces: Int[np.ndarray, "f 3"], embedding: Embedding
+) -> Float[np.ndarray, "*b l 3"]:
+    """Returns the landmarks on given vertices."""
+    corners = vertices[..., faces[embedding.face], :]
+    return (corners * embedding.bary[:, :, None]).sum(-2)
+
+
+def _vertices(head: HeadModel, identity: Tensor, expression: Tensor) -> np.ndarray:
+    """Returns rest vertices (b, v, 3) in float64."""
+    b = len(identity)
+    root = torch.eye(4).expand(b, 4, 4)
+    with torch.no_grad():
+        out = head.vertices(identity, Pose(expression, torch.zeros(b, len(head.joints), 3), root))
+    return out.cpu().double().numpy()
