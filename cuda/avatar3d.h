@@ -28,6 +28,38 @@ A3D_API int32_t a3d_isa(void);
 // Uses instruction set `level` from now on; -1 returns to the highest supported one.
 A3D_API int32_t a3d_set_isa(int32_t level);
 
+// ---- splats: cuda/cpu/splat.cpp ------------------------------------------------------------------------------------
+// Splats: means n 3, quats n 4 (wxyz, any length), log_scales n 3, logits n, sh n bases 3 (bases 1, 4, 9 or 16), with a
+// leading axis of `views` when many_poses. Cameras: w2c 4 4 and intrinsics 3 3 (skew ignored), with that axis when
+// many_cameras. background: views 3. Near plane 1 cm; constants: cuda/math/splat.h, cuda/cpu/splat.h.
+
+// Bytes of the workspace that a3d_splat_forward fills and a3d_splat_backward reads; `pairs` is the room for (splat, tile)
+// pairs.
+A3D_API int32_t a3d_splat_workspace(int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
+                                    int32_t threads, int64_t* bytes);
+
+// Draws rgb views h w 3, alpha views h w, depth views h w (alpha-weighted z). counts[0] returns the number of pairs
+// needed; when it exceeds `pairs` nothing was drawn: call again with more room. counts[1] returns the gradient slots.
+A3D_API int32_t a3d_splat_forward(int64_t splats, int64_t views, int64_t bases, int64_t width, int64_t height,
+                                  const float* means, const float* quats, const float* log_scales, const float* logits,
+                                  const float* sh, int32_t many_poses, const float* w2c, const float* intrinsics,
+                                  int32_t many_cameras, const float* background, uint8_t* workspace, int64_t pairs,
+                                  float* rgb, float* alpha, float* depth, int64_t* counts, int32_t threads);
+
+// Bytes of scratch for a3d_splat_backward.
+A3D_API int32_t a3d_splat_backward_workspace(int64_t splats, int64_t views, int64_t slots, int64_t* bytes);
+
+// Gradients from the cotangents of rgb, alpha and depth (each may be null) to splats (each output may be null) and to
+// cameras: views 16, the 3 4 rows of w2c, then fx fy cx cy; null to skip. All outputs are overwritten.
+A3D_API int32_t a3d_splat_backward(int64_t splats, int64_t views, int64_t bases, int64_t width, int64_t height,
+                                   const float* means, const float* quats, const float* log_scales, const float* logits,
+                                   const float* sh, int32_t many_poses, const float* w2c, const float* intrinsics,
+                                   int32_t many_cameras, const float* background, uint8_t* workspace, int64_t pairs,
+                                   const float* rgb, const float* alpha, const float* depth, const float* grad_rgb,
+                                   const float* grad_alpha, const float* grad_depth, int64_t slots, uint8_t* scratch,
+                                   float* grad_means, float* grad_quats, float* grad_log_scales, float* grad_logits,
+                                   float* grad_sh, float* grad_cameras, int32_t threads);
+
 // ---- mesh ----------------------------------------------------------------------------------------------------------
 // Projects a mesh into `views` cameras and bins its faces into 64 x 16 tiles. `vertex_stride` is the distance in floats
 // between the views' vertices, 0 if they share them. Workspaces: projected views v 3, records views f 15, tile_offsets
@@ -40,6 +72,32 @@ A3D_API int32_t a3d_mesh_setup(const float* vertices, int64_t vertex_stride, con
 A3D_API int32_t a3d_mesh_draw(int64_t views, int64_t face_count, int64_t width, int64_t height, float near_z,
                               double* records, int64_t* tile_offsets, int32_t* tile_faces, int32_t* face, float* bary,
                               float* depth, int32_t threads);
+
+// ---- pose ----------------------------------------------------------------------------------------------------------
+// Moving frames of b meshes of v vertices and f faces: b f 24 floats (rotation columns, wxyz, size, log size, corners).
+A3D_API int32_t a3d_pose_frames(const float* vertices, const int32_t* faces, int64_t b, int64_t v, int64_t f,
+                                float* frames, int32_t threads);
+// n splats into the world in b poses, with k reduced blendshapes (k = 0 and null without): see cuda/cpu/pose.h.
+A3D_API int32_t a3d_pose_forward(const float* means, const float* quats, const float* log_scales, const float* colours,
+                                 const int32_t* face, const float* bary, const float* basis_means,
+                                 const float* basis_quats, const float* basis_colours, const float* weights,
+                                 const float* frames, int64_t n, int64_t k, int64_t b, int64_t f, float* world_means,
+                                 float* world_quats, float* world_log_scales, float* world_colours,
+                                 float* inverse_length, int32_t threads);
+// Gradients of a3d_pose_forward; those of the basis and of the corners (b n 3 3) may be null. Workspace: parts
+// ceil(n / 256) b k.
+A3D_API int32_t a3d_pose_backward(const float* means, const float* quats, const int32_t* face, const float* bary,
+                                  const float* basis_means, const float* basis_quats, const float* basis_colours,
+                                  const float* weights, const float* frames, int64_t n, int64_t k, int64_t b, int64_t f,
+                                  float* world_means, float* world_quats, float* inverse_length,
+                                  const float* g_world_means, const float* g_world_quats,
+                                  const float* g_world_log_scales, const float* g_world_colours, float* g_means,
+                                  float* g_quats, float* g_log_scales, float* g_colours, float* g_basis_means,
+                                  float* g_basis_quats, float* g_basis_colours, float* parts, float* g_weights,
+                                  float* g_corners, int32_t threads);
+// Adds the gradients of the splats' corners to the vertices they are: b v 3.
+A3D_API int32_t a3d_pose_scatter(const float* g_corners, const int32_t* face, const int32_t* faces, int64_t n,
+                                 int64_t b, int64_t v, float* g_vertices, int32_t threads);
 
 #ifdef __cplusplus
 }

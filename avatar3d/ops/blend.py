@@ -1,0 +1,133 @@
+"""From the mesh to splats in the world: triangle frames, barycentric anchors and reduced blendshapes, fused."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from avatar3d.core import AvatarError, Basis, Binding, Gaussians
+from avatar3d.ops import native, reference_fit
+
+_FRAME = 24  # floats of a triangle's frame, as in cuda/cpu/pose.h
+_CHUNK = 256  # splats of a task there
+
+
+def pose_splats(
+    gaussians: Gaussians,
+    binding: Binding,
+    basis: Basis | None,
+    weights: Float[Tensor, "*b k"] | None,
+    vertices: Float[Tensor, "*b v 3"],
+    faces: Int[Tensor, "f 3"],
+) -> Gaussians:
+    """Returns the splats in the world, for each pose of a batch; differentiable in all but the binding.
+
+    The native kernel serves float32 on the CPU, where it goes over the blendshapes once for all poses, forward and
+    backward; everything else takes the PyTorch twin `reference_fit.pose_splats`, which has the formulas. The same bits
+    for any number of threads.
+
+    Args:
+        gaussians: Unbatched, in the local frames of the triangles, lengths in units of each triangle's size.
+        binding: The triangle and the point on it that carry each splat.
+        basis: Splat blendshapes, or None.
+        weights: How much of each blendshape each pose asks for; None without a basis.
+        vertices: Posed meshes, world, metres.
+        faces: Their triangles.
+
+    Raises:
+        AvatarError: If sizes do not fit, or the binding or the faces point outside.
+    """
+    if (basis is None) != (weights is None):
+        raise AvatarError("blend.pose_splats: give both a basis and weights, or neither")
+    if len(binding.face) != len(gaussians):
+        raise AvatarError(f"blend.pose_splats: {len(gaussians)} splats but a binding of {len(binding.face)}")
+    if basis is not None and weights is not None:
+        if basis.means.shape[:2] != (weights.shape[-1], len(gaussians)):
+            raise AvatarError(
+                f"blend.pose_splats: a basis of {basis.means.shape[0]} x {basis.means.shape[1]} for "
+                f"{weights.shape[-1]} weights and {len(gaussians)} splats"
+            )
+        if weights.shape[:-1] != vertices.shape[:-2]:
+            raise AvatarError(
+                f"blend.pose_splats: weights for {tuple(weights.shape[:-1])} poses, "
+                f"vertices for {tuple(vertices.shape[:-2])}"
+            )
+    tensors = [gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.sh, vertices]
+    tensors += [] if basis is None or weights is None else [basis.means, basis.quats, basis.sh, weights]
+    if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
+        return reference_fit.pose_splats(gaussians, binding, basis, weights, vertices, faces)
+
+    batch, n = vertices.shape[:-2], len(gaussians)
+    mesh = _Mesh(
+        binding.face.to(torch.int32).contiguous(), binding.bary.contiguous(), faces.to(torch.int32).contiguous()
+    )
+    flat = weights.reshape(batch.numel(), weights.shape[-1]) if weights is not None else None
+    blendshapes = (None, None, None) if basis is None else (basis.means, basis.quats, basis.sh)
+    means, quats, log_scales, colours = _PoseSplats.apply(
+        *(mesh, gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.sh[:, 0]),
+        *(*blendshapes, flat, vertices.reshape(batch.numel(), *vertices.shape[-2:])),
+    )
+    sh = colours.reshape(*batch, n, 1, 3)
+    if gaussians.sh.shape[1] > 1:
+        higher = gaussians.sh[:, 1:]
+        sh = torch.cat([sh, higher.expand(*batch, *higher.shape)], dim=-2)
+    return Gaussians(
+        means.reshape(*batch, n, 3),
+        quats.reshape(*batch, n, 4),
+        log_scales.reshape(*batch, n, 3),
+        gaussians.logits.expand(*batch, n),
+        sh,
+    )
+
+
+@dataclass(frozen=True)
+class _Mesh:
+    """What carries the splats, as the kernel reads it."""
+
+    face: Tensor
+    bary: Tensor
+    faces: Tensor
+
+
+class _PoseSplats(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, mesh: _Mesh, *inputs: Tensor | None):
+        means, quats, log_scales, colours, *basis, weights, vertices = (
+            None if x is None else x.contiguous() for x in inputs
+        )
+        b, v = vertices.shape[:2]
+        n, f, k, threads = len(means), len(mesh.faces), 0 if weights is None else weights.shape[1], native.threads()
+        frames = torch.empty(b, f, _FRAME)
+        native.call("a3d_pose_frames", vertices, mesh.faces, b, v, f, frames, threads)
+        world = [torch.empty(b, n, c) for c in (3, 4, 3, 3)]
+        inverse_length = torch.empty(b, n)
+        native.call(
+            *("a3d_pose_forward", means, quats, log_scales, colours, mesh.face, mesh.bary, *basis, weights, frames),
+            *(n, k, b, f, *world, inverse_length, threads),
+        )
+        ctx.mesh = mesh
+        ctx.save_for_backward(means, quats, *basis, weights, vertices, frames, *world[:2], inverse_length)
+        return tuple(world)
+
+    @staticmethod
+    def backward(ctx, *given: Tensor):  # type: ignore[override]
+        means, quats, *basis, weights, vertices, frames, world_means, world_quats, inverse_length = ctx.saved_tensors
+        mesh, (b, v), f, n = ctx.mesh, vertices.shape[:2], frames.shape[1], len(means)
+        k, threads = 0 if weights is None else weights.shape[1], native.threads()
+        local = [torch.empty(n, c) for c in (3, 4, 3, 3)]
+        wanted = ctx.needs_input_grad[5:8]
+        shapes = [torch.empty_like(x) if w and x is not None else None for w, x in zip(wanted, basis, strict=True)]
+        parts = torch.empty(-(-n // _CHUNK), b, k)
+        of_weights = None if weights is None else torch.empty(b, k)
+        corners = torch.empty(b, n, 9) if ctx.needs_input_grad[-1] else None
+        native.call(
+            *("a3d_pose_backward", means, quats, mesh.face, mesh.bary, *basis, weights, frames, n, k, b, f),
+            *(world_means, world_quats, inverse_length, *(x.contiguous() for x in given)),
+            *(*local, *shapes, parts, of_weights, corners, threads),
+        )
+        of_vertices = None
+        if corners is not None:
+            of_vertices = torch.empty_like(vertices)
+            native.call("a3d_pose_scatter", corners, mesh.face, mesh.faces, n, b, v, of_vertices, threads)
+        return (None, *local, *shapes, of_weights, of_vertices)
