@@ -81,7 +81,7 @@ def test_batches_agree_with_the_twin(batch):
 
 def test_the_twin_passes_gradcheck():
     arguments, inputs = leaves(*scene(n=3, k=2, batch=(2,), dtype=torch.float64))
-    gaussians, binding, basis, _, _, faces = arguments
+    _, binding, basis, _, _, faces = arguments
 
     def run(means, quats, log_scales, logits, sh, vertices, basis_means, basis_quats, basis_sh, weights):
         out = reference_fit.pose_splats(
