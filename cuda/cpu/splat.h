@@ -1,0 +1,85 @@
+// The CPU splat rasterizer: data that its stages share, and the loops compiled per instruction set.
+//
+// Stages: project (splat_project.cpp) -> depth sort and tile lists (splat_bin.cpp) -> blend (splat_blend.cpp); backward:
+// blend again with gradients (splat_blend_backward.cpp) -> reduce and undo the projection (splat_project_backward.cpp).
+// splat.cpp runs them. Tiles are 16x16 pixels, cut into sixteen 4x4 blocks.
+#pragma once
+#include <stdint.h>
+
+#include "cpu/isa.h"
+
+namespace a3d {
+
+constexpr int kTile = 16;
+constexpr float kTransmittanceMin = 1e-4f;      // a pixel is done before the splat that would bring it to this or less
+constexpr float kLog2AlphaMin = -7.994353437f;  // log2(1/255): fainter contributions are skipped
+constexpr uint32_t kHidden = 0xffffffffu;       // depth key of a splat that is not drawn
+
+// A splat as the tiles read it: one cache line. The exponent is log2_opacity - (a dx^2 + b dx dy + c dy^2), base 2.
+struct alignas(64) SplatRecord {
+  float x, y, a, b, c, log2_opacity, colour[3], z;
+  float slope_x, slope_y;  // -b / 2a and -b / 2c: where the ellipse is nearest along a row or column
+  uint32_t slot;           // its first slot: one per tile of its rectangle, row by row
+  uint16_t tile_x, tile_y; // corner of that rectangle
+  uint16_t tiles_wide, tiles_high;
+  uint32_t unused;
+};
+
+// What a tile adds to a splat's gradient: v = alpha dL/dalpha over the pixels, with moments about the splat's centre.
+constexpr int kGradients = 12;
+enum { kV, kVx, kVy, kVxx, kVxy, kVyy, kRed, kGreen, kBlue, kDepth };
+
+struct SplatInputs {
+  int64_t splats, views, bases, width, height;
+  const float *means, *quats, *log_scales, *logits, *sh;
+  bool many_poses, many_cameras;
+  const float *w2c, *intrinsics, *background;  // background: views x 3
+  int64_t pose(int64_t view) const { return many_poses ? view : 0; }
+};
+
+// Arrays inside the caller's workspace; they live from forward to backward.
+struct SplatState {
+  SplatRecord* records;  // views x splats
+  uint32_t* keys;        // views x splats: depth as sortable bits, kHidden when not drawn
+  uint32_t* order;       // views x splats: the drawn ones, near to far
+  uint32_t* sort_keys;   // views x splats, scratch of the sort
+  uint32_t* sort_order;
+  int64_t* visible;      // views
+  uint32_t* slot_counts; // views: slots in all
+  uint32_t* histogram;   // scratch of sort and binning
+  int64_t* tile_begin;   // views x (tiles + 1): ranges of pairs
+  uint32_t* tile_live;   // views x tiles: pairs kept at the front of the range by the forward pass
+  uint32_t* pair_splat;  // the pairs: which splat,
+  uint16_t* pair_blocks; // and which of the tile's blocks it touches
+  int64_t tiles_x, tiles_y;
+};
+
+struct SplatOutputs {
+  float *rgb, *alpha, *depth;
+};
+
+struct SplatCotangents {
+  const float *rgb, *alpha, *depth;                   // forward results
+  const float *grad_rgb, *grad_alpha, *grad_depth;    // any may be null
+  float* slots;                                       // kGradients floats per slot
+  uint8_t* slot_used;
+  const int64_t* slot_begin;                          // views + 1
+};
+
+struct SplatGradients {
+  float *means, *quats, *log_scales, *logits, *sh;  // any may be null
+  float* cameras;                                   // per chunk x kCameraGradients, or null
+};
+constexpr int kCameraGradients = 16;  // 3x4 w2c rows, then fx, fy, cx, cy
+constexpr int64_t kChunk = 1024;      // splats per task of the projections; fixes the order of sums
+
+}  // namespace a3d
+
+A3D_FOR_EACH_ISA(
+    void project_splats(const SplatInputs& in, const SplatState& state, int64_t view, int64_t begin, int64_t end);
+    void blend_tile(const SplatInputs& in, const SplatState& state, const SplatOutputs& out, int64_t view, int64_t tile);
+    void blend_tile_backward(const SplatInputs& in, const SplatState& state, const SplatCotangents& cotangents,
+                             int64_t view, int64_t tile);
+    void project_splats_backward(const SplatInputs& in, const SplatState& state, const SplatCotangents& cotangents,
+                                 const SplatGradients& out, int64_t first_view, int64_t views, int64_t begin, int64_t end);
+)

@@ -1,0 +1,48 @@
+// Reads splats and cameras into vectors; shared by the projection and its backward pass.
+#pragma once
+#include "cpu/splat.h"
+#include "math/splat.h"
+
+namespace a3d::A3D_ISA {
+
+A3D_INLINE View view_of(const SplatInputs& in, int64_t index) {
+  const int64_t camera = in.many_cameras ? index : 0;
+  const float *m = in.w2c + 16 * camera, *k = in.intrinsics + 9 * camera;
+  View v;
+  for (int i = 0; i < 3; i++) {
+    for (int j = 0; j < 3; j++) v.rotation[3 * i + j] = m[4 * i + j];
+    v.translation[i] = m[4 * i + 3];
+  }
+  for (int j = 0; j < 3; j++) v.position[j] = -(m[j] * m[3] + m[4 + j] * m[7] + m[8 + j] * m[11]);
+  v.fx = k[0], v.fy = k[4], v.cx = k[2], v.cy = k[5];
+  const float margin_x = 0.15f * in.width / v.fx, margin_y = 0.15f * in.height / v.fy;
+  v.low_x = -v.cx / v.fx - margin_x, v.high_x = (in.width - v.cx) / v.fx + margin_x;
+  v.low_y = -v.cy / v.fy - margin_y, v.high_y = (in.height - v.cy) / v.fy + margin_y;
+  return v;
+}
+
+// Lane i reads splat begin + i; lanes past `end` repeat the last splat.
+A3D_INLINE I lane_index(int64_t begin, int64_t end) {
+  I lane;
+  for (int i = 0; i < kLanes; i++) lane[i] = begin + i < end ? i : int32_t(end - begin - 1);
+  return lane;
+}
+
+struct LoadedSplat {
+  F mean[3], quat[4], scale[3], logit, inverse_norm;
+};
+
+A3D_INLINE LoadedSplat load_splat(const SplatInputs& in, int64_t pose, int64_t begin, I lane) {
+  const int64_t row = pose * in.splats + begin;
+  LoadedSplat s;
+  for (int j = 0; j < 3; j++) {
+    s.mean[j] = gather(in.means + 3 * row + j, lane * 3);
+    s.scale[j] = exp(gather(in.log_scales + 3 * row + j, lane * 3));
+  }
+  for (int j = 0; j < 4; j++) s.quat[j] = gather(in.quats + 4 * row + j, lane * 4);
+  s.logit = gather(in.logits + row, lane);
+  s.inverse_norm = normalise(s.quat);
+  return s;
+}
+
+}  // namespace a3d::A3D_ISA

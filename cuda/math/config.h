@@ -1,0 +1,11 @@
+// What the shared mathematics needs from the compiler: templates over T run with T = float in a CUDA thread and with
+// T = F, a vector of floats, on a CPU. Literals are floats: they broadcast to vectors.
+#pragma once
+#if defined(__CUDACC__)
+#define A3D_MATH a3d::gpu
+#define A3D_HD __host__ __device__ __forceinline__
+#else
+#include "cpu/simd.h"
+#define A3D_MATH a3d::A3D_ISA
+#define A3D_HD inline __attribute__((always_inline))
+#endif
