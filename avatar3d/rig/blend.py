@@ -5,8 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar3d.core import Basis, Binding, Gaussians, Pose
-from avatar3d.geometry import quat_product
-from avatar3d.rig.frames import anchors, face_frames
+from avatar3d.ops import blend
 
 
 def basis_weights(basis: Basis, pose: Pose) -> Float[Tensor, "*b k"]:
@@ -46,28 +45,5 @@ def pose(
         faces: Its triangles.
         pose: The pose that `vertices` shows; read only by the basis.
     """
-    frames = face_frames(vertices, faces)
-    batch = vertices.shape[:-2]
-    means, quats, sh = gaussians.means, gaussians.quats, gaussians.sh
-    if basis is not None:
-        weights = basis_weights(basis, pose)
-        means = means + torch.tensordot(weights, basis.means, dims=1)
-        quats = torch.nn.functional.normalize(quats, dim=-1) + torch.tensordot(weights, basis.quats, dims=1)
-        sh = torch.cat(
-            [
-                (sh[..., 0, :] + torch.tensordot(weights, basis.sh, dims=1))[..., None, :],
-                sh[..., 1:, :].expand(*batch, *sh.shape[-3:-2], -1, -1),
-            ],
-            dim=-2,
-        )
-    rotation, scale = frames.rotation[..., binding.face, :, :], frames.scale[..., binding.face]
-    local = (rotation @ means[..., None])[..., 0]
-    return Gaussians(
-        scale[..., None] * local + anchors(vertices, faces, binding),
-        quat_product(
-            frames.quats[..., binding.face, :], torch.nn.functional.normalize(quats, dim=-1).expand(*batch, -1, -1)
-        ),
-        (gaussians.log_scales + scale.log()[..., None]),
-        gaussians.logits.expand(*batch, -1),
-        sh.expand(*batch, *sh.shape[-3:]),
-    )
+    weights = None if basis is None else basis_weights(basis, pose)
+    return blend.pose_splats(gaussians, binding, basis, weights, vertices, faces)

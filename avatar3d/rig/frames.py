@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar3d.core import Binding
 from avatar3d.geometry import matrix_to_quat
-
-# Shorter than any edge of a head in metres: keeps the frames of collapsed triangles finite.
-_TINY = 1e-9
+from avatar3d.ops import reference_fit
 
 
 @dataclass(frozen=True)
@@ -35,16 +32,8 @@ def face_frames(vertices: Float[Tensor, "*b v 3"], faces: Int[Tensor, "f 3"]) ->
         vertices: Posed vertices, metres.
         faces: Corner indices, counter-clockwise seen from outside.
     """
-    corners = vertices[..., faces, :]
-    edge, side = corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :]
-    length = edge.norm(dim=-1)
-    a0 = edge / length.clamp(min=_TINY)[..., None]
-    a1 = torch.linalg.cross(a0, side)
-    a1 = a1 / a1.norm(dim=-1, keepdim=True).clamp(min=_TINY)
-    a2 = -torch.linalg.cross(a1, a0)
-    rotation = torch.stack([a0, a1, a2], dim=-1)
-    scale = (length + (a2 * side).sum(-1).abs()) / 2
-    return Frames(rotation, matrix_to_quat(rotation), scale.clamp(min=_TINY))
+    rotation, scale = reference_fit.face_frames(vertices, faces)
+    return Frames(rotation, matrix_to_quat(rotation), scale)
 
 
 def anchors(vertices: Float[Tensor, "*b v 3"], faces: Int[Tensor, "f 3"], binding: Binding) -> Float[Tensor, "*b n 3"]:
