@@ -61,7 +61,7 @@ class Camera(_Tensors):
         rotation, translation = self.w2c[..., :3, :3], self.w2c[..., :3, 3]
         return -(rotation.mT @ translation[..., None])[..., 0]
 
-    def scaled(self, factor: float) -> "Camera":
+    def scaled(self, factor: float | int) -> "Camera":
         """Returns the camera of an image resized by `factor` (sizes are rounded, intrinsics follow the rounded size)."""
         width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
         scale = self.K.new_tensor([width / self.width, height / self.height, 1.0])
