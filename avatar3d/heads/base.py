@@ -1,0 +1,29 @@
+"""Which head models there are, and loading one by name."""
+
+from collections.abc import Callable
+from functools import cache
+
+from avatar3d.core import HeadModel, first_of
+from avatar3d.heads import anny
+
+_LOADERS: dict[str, Callable[[], HeadModel]] = {"anny": anny.load}
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names that `load` knows."""
+    return tuple(_LOADERS)
+
+
+@cache
+def load(name: str = "anny") -> HeadModel:
+    """Returns a head model by name; each is read once a process and shared, so treat it as a constant.
+
+    Raises:
+        AvatarError: No head model has this name.
+
+    >>> head = load("anny")
+    >>> head.joints
+    ('neck', 'head', 'eye_left', 'eye_right')
+    """
+    first_of(names(), name)
+    return _LOADERS[name]()
