@@ -132,7 +132,7 @@ def main() -> None:
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else OUT
     arrays = bake()
     draft = out.with_suffix(".tmp")
-    safetensors.numpy.save_file(arrays, draft, metadata=ABOUT)
+    safetensors.numpy.save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, draft, metadata=ABOUT)
     draft.replace(out)
     print(
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, {len(arrays['template'])} vertices, {len(arrays['faces'])} faces, ",
