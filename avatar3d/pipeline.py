@@ -46,6 +46,15 @@ def stage(progress: Progress, name: str) -> Callable[[int, int], None]:
     return report
 
 
+def fraction(progress: Progress, name: str) -> Callable[[str, float], None]:
+    """Returns the callback (part, share done) that `track` takes."""
+
+    def report(part: str, done: float) -> None:
+        progress(name, round(100 * done), 100, part)
+
+    return report
+
+
 def training_frames(count: int, hold_out: float) -> int:
     """Returns how many of the first frames of a clip are fitted to; a photo is never held out.
 
@@ -90,7 +99,7 @@ def make(
     seconds = {"capture": clock.lap()}
     count = training_frames(len(clip), hold_out)
     train = clip if count == len(clip) else select(clip, range(count))
-    solved = track(train, progress=stage(progress, "track"))
+    solved = track(train, progress=fraction(progress, "track"))
     seconds["track"] = clock.lap()
     avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
     seconds["fit"] = clock.lap()
@@ -149,18 +158,38 @@ def score_clip(
     progress: Progress = quiet,
 ) -> FitScore:
     """As `score_fit`, for a clip that is already captured."""
+    _held_out(avatar, clip, hold_out)  # said before the work
+    return score_tracked(avatar, clip, retrack(avatar, clip, progress), dump, hold_out, progress)
+
+
+def retrack(avatar: Avatar, clip: Clip, progress: Progress = quiet) -> Track:
+    """Returns the track of a whole clip with the avatar's identity and focal length held fixed.
+
+    Raises:
+        AvatarError: The clip has another size than the one the avatar was fitted to.
+    """
     from avatar3d.track import track
 
-    share = float(avatar.about.get("hold_out", 0.0)) if hold_out is None else hold_out
-    first = training_frames(len(clip), share)
-    if first == len(clip):
-        raise AvatarError("score: no held-out frames; fit with --hold-out 0.2, or give --hold-out here")
     known = avatar.about.get("camera") or {}
     if known and (known.get("width"), known.get("height")) != (clip.width, clip.height):
         size = f"{known.get('width')}x{known.get('height')}"
-        raise AvatarError(f"{clip.source}: {clip.width}x{clip.height} pixels, the avatar was fitted to a clip of {size}")
+        raise AvatarError(
+            f"{clip.source}: {clip.width}x{clip.height} pixels, the avatar was fitted to a clip of {size}"
+        )
     focal = float(known["K"][0][0]) if known else None
-    solved = track(clip, identity=avatar.identity, focal=focal, progress=stage(progress, "track"))
+    return track(clip, identity=avatar.identity, focal=focal, progress=fraction(progress, "track"))
+
+
+def score_tracked(
+    avatar: Avatar,
+    clip: Clip,
+    solved: Track,
+    dump: Path | None = None,
+    hold_out: float | None = None,
+    progress: Progress = quiet,
+) -> FitScore:
+    """As `score_fit`, for a clip that is already captured and tracked with the avatar's identity."""
+    first = _held_out(avatar, clip, hold_out)
     total = len(clip) - first
     return score_frames(
         _pairs(avatar, clip, solved, first),
@@ -168,6 +197,15 @@ def score_clip(
         dump=dump,
         progress=lambda done: progress("score", done, total),
     )
+
+
+def _held_out(avatar: Avatar, clip: Clip, hold_out: float | None) -> int:
+    """Returns the index of the first held-out frame."""
+    share = float(avatar.about.get("hold_out", 0.0)) if hold_out is None else hold_out
+    first = training_frames(len(clip), share)
+    if first == len(clip):
+        raise AvatarError("score: no held-out frames; fit with --hold-out 0.2, or give --hold-out here")
+    return first
 
 
 def _pairs(avatar: Avatar, clip: Clip, solved: Track, first: int) -> Iterator[tuple[Truth, np.ndarray]]:

@@ -219,7 +219,9 @@ def _check(tensors: Mapping[str, Tensor], axes: Mapping[str, str], where: str) -
         for letter, size in zip(letters, tensor.shape, strict=True):
             expected = int(letter) if letter.isdigit() else sizes.setdefault(letter, size)
             if size != expected:
-                raise AvatarError(f"{where}: {name} has shape {tuple(tensor.shape)}, expected {expected} for '{letter}'")
+                raise AvatarError(
+                    f"{where}: {name} has shape {tuple(tensor.shape)}, expected {expected} for '{letter}'"
+                )
         if name == "binding.face":
             if tensor.dtype not in (torch.int32, torch.int64):
                 raise AvatarError(f"{where}: {name} is {tensor.dtype}, expected whole numbers")

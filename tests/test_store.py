@@ -165,7 +165,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, size: int) -> None:
     path = tmp_path / "a.a3d"
     store.save(make_avatar(), path)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(AvatarError, match="not an avatar3d file|truncated"):
+    with pytest.raises(AvatarError, match=r"not an avatar3d file|truncated"):
         store.load(path)
 
 

@@ -14,8 +14,12 @@ from avatar3d.core import Avatar, AvatarError, Camera, Motion, Pose
 if TYPE_CHECKING:
     from avatar3d.cli.verbs import Render
 
-_COLOURS = {"white": 1.0, "black": 0.0, "grey": 0.5}
-_GREEN = (0.0, 0.69, 0.25)
+_COLOURS = {
+    "white": (1.0, 1.0, 1.0),
+    "black": (0.0, 0.0, 0.0),
+    "grey": (0.5, 0.5, 0.5),
+    "green": (0.0, 0.69, 0.25),
+}
 
 
 def run_render(given: "Render", console: Console) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def _background(name: str | None, video: bool) -> tuple[float, float, float] | N
         raise AvatarError("--background none: an mp4 has no transparency; write a .png or choose a colour")
     if name == "none":
         return None
-    return _GREEN if name == "green" else (_COLOURS[name],) * 3
+    return _COLOURS[name]
 
 
 def _picture(
@@ -78,10 +82,8 @@ def _video(
         motion, camera = _performance(given, avatar)
         poses, fps = motion.pose, motion.fps
         if given.set:  # sliders are added to the performance
-            poses = Pose(
-                (poses.expression + pose.expression).clamp(0, 1), poses.joints + pose.joints, poses.root
-            )
-    audio, rate = _sound(given.audio)
+            poses = Pose((poses.expression + pose.expression).clamp(0, 1), poses.joints + pose.joints, poses.root)
+    audio, rate = _sound(given.audio, poses.expression.shape[0] / fps)
     count = write_video(given.output, frames(avatar, poses, camera, background), fps, audio, rate)
     return count, (camera.width, camera.height)
 
@@ -125,9 +127,12 @@ def source_camera(avatar: Avatar) -> Camera:
         raise AvatarError("the avatar does not carry the camera of its clip; fit it again") from error
 
 
-def _sound(path: Path | None) -> tuple[np.ndarray | None, int]:
+def _sound(path: Path | None, seconds: float) -> tuple[np.ndarray | None, int]:
     if path is None:
         return None, 0
     from avatar3d.capture.video import read_audio
 
-    return read_audio(path)
+    audio, rate = read_audio(path, 0.0, seconds, lambda shape: np.zeros(shape, np.float32))
+    if audio is None:
+        raise AvatarError(f"{path}: holds no sound; leave --audio out")
+    return audio, rate

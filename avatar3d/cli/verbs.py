@@ -107,8 +107,8 @@ class Render(Command):
     output: Out
     """`.png` or `.mp4` to write."""
     set: UseAppendAction[tuple[str, ...]] = ()
-    """Values by name: `--set jawOpen=0.6 --set headYaw=-20`, or with commas. ARKit weights in [0, 1]; headYaw, headPitch,
-    headRoll, gazeYaw, gazePitch in degrees."""
+    """Values by name: `--set jawOpen=0.6 --set headYaw=-20`, or with commas. ARKit weights in [0, 1]; headYaw,
+    headPitch, headRoll, gazeYaw, gazePitch in degrees."""
     yaw: float = 0.0
     """Camera, degrees around the head; positive shows the head's left side."""
     pitch: float = 0.0
@@ -214,7 +214,7 @@ COMMANDS: dict[str, type[Command]] = {
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """Returns the command that the arguments ask for; prints help or what is wrong and exits where they do not parse."""
+    """Returns the command that the arguments ask for; exits with help, or with what does not parse."""
     arguments = list(arguments)
     if "-".join(arguments[:2]) in COMMANDS:
         arguments = ["-".join(arguments[:2]), *arguments[2:]]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from avatar3d import pipeline, store
-from avatar3d.files import check_writable
 from avatar3d.cli.console import Console
 from avatar3d.core import AvatarError, Clip
+from avatar3d.files import check_writable
 
 
 def check_output(path: Path, *suffixes: str) -> None:
@@ -74,14 +74,14 @@ def run_track(
     clip = capture(source, progress=pipeline.stage(console.progress, "capture"))
     seconds = {"capture": time.perf_counter() - clock}
     clock = time.perf_counter()
-    solved = track(clip, progress=pipeline.stage(console.progress, "track"), **fixed)
+    solved = track(clip, progress=pipeline.fraction(console.progress, "track"), **fixed)
     seconds["track"] = time.perf_counter() - clock
     store.save(solved, output)
     if overlay is not None:
         from avatar3d.render.video import write_video
-        from avatar3d.track.overlay import frames
+        from avatar3d.track.overlay import overlay as drawn
 
-        write_video(overlay, frames(clip, solved), clip.fps, clip.audio, clip.rate)
+        write_video(overlay, drawn(clip, solved), clip.fps, clip.audio, clip.rate)
     missing = int((solved.quality <= 0).sum())
     console.note(f"{output}: {len(clip)} frames, {missing} without a face (bridged)")
     return {

@@ -50,7 +50,7 @@ def world_splats(avatar: Avatar, pose: Pose) -> Gaussians:
         raise AvatarError(f"avatar: a splat rides on a face that head '{avatar.head}' ({faces} faces) does not have")
     if avatar.identity.shape[0] != len(head.identities):
         raise AvatarError(
-            f"avatar: identity has {avatar.identity.shape[0]} numbers, head '{avatar.head}' takes {len(head.identities)};"
+            f"avatar: {avatar.identity.shape[0]} identity numbers, head '{avatar.head}' takes {len(head.identities)}:"
             " it was made with another version of the head: fit it again"
         )
     batch = pose.expression.shape[:-1]

@@ -26,7 +26,7 @@ class Turn:
     """Degrees to each side."""
 
 
-# A head turn is carried by neck and skull together, as the cervical spine does it (about half of yaw lies in the atlas).
+# A head turn is carried by neck and skull together, as the cervical spine does it.
 _BOTH, _EYES = {"neck": 0.4, "head": 0.6}, {"eye_left": 1.0, "eye_right": 1.0}
 TURNS: Mapping[str, Turn] = {
     "headYaw": Turn(_BOTH, (0.0, 1.0, 0.0), 60),
@@ -35,7 +35,7 @@ TURNS: Mapping[str, Turn] = {
     "gazeYaw": Turn(_EYES, (0.0, 1.0, 0.0), 35),
     "gazePitch": Turn(_EYES, (1.0, 0.0, 0.0), 25),
 }
-"""Degrees, rotating about +y (yaw: towards the head's left), +x (pitch: down) and +z (roll: towards its right shoulder)."""
+"""Degrees about +y (yaw: towards the head's left), +x (pitch: down) and +z (roll: towards its right shoulder)."""
 
 
 def neutral(head: HeadModel, count: int | None = None) -> Pose:

@@ -42,7 +42,10 @@ def write_video(
     if not 0 < fps < 1000:
         raise AvatarError(f"{path}: cannot write {fps} frames a second; give a rate above 0 and below 1000")
     count, size = 0, (0, 0)
-    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out:
+    with (
+        replacing(path) as temporary,
+        av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out,
+    ):
         out.metadata["comment"] = MADE_BY
         picture = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(100_000))
         picture.pix_fmt = "yuv420p"
@@ -56,7 +59,9 @@ def write_video(
                 size = frame.shape[:2]
                 picture.height, picture.width = size[0] + size[0] % 2, size[1] + size[1] % 2
             elif frame.shape[:2] != size:
-                raise AvatarError(f"{path}: frame {count} is {frame.shape[1]}x{frame.shape[0]}, not {size[1]}x{size[0]}")
+                raise AvatarError(
+                    f"{path}: frame {count} is {frame.shape[1]}x{frame.shape[0]}, not {size[1]}x{size[0]}"
+                )
             for packet in picture.encode(av.VideoFrame.from_ndarray(_even(frame), format="rgb24")):
                 out.mux(packet)
             count += 1

@@ -2,8 +2,8 @@
 
 - Whole frame: the truth is the source frame with its background turned white by the matte, at the clip's size.
 - Head box: the same, cut to a box around head and hair, set by the landmarks.
-- Face: pixels inside the convex hull of the landmarks, against the source frame as it is. No matte enters there, so that
-  a generous matte cannot flatter the figure.
+- Face: pixels inside the convex hull of the landmarks, against the source frame as it is. No matte enters there, so
+  that a generous matte cannot flatter the figure.
 """
 
 import math
@@ -123,8 +123,8 @@ def score_frames(
 def head_box(points: Float[np.ndarray, "l 2"], height: int, width: int) -> tuple[slice, slice]:
     """Returns rows and columns of a box around head and hair.
 
-    The landmarks end at the hairline and the chin: the box adds half of their height above, a tenth below and a third of
-    their width on both sides, and ends at the frame.
+    The landmarks end at the hairline and the chin: the box adds half of their height above, a tenth below and a third
+    of their width on both sides, and ends at the frame.
     """
     (left, top), (right, bottom) = points.min(0), points.max(0)
     tall, wide = bottom - top, right - left

@@ -1,8 +1,8 @@
 """PSNR, SSIM and MS-SSIM of RGB pictures in [0, 1].
 
-SSIM is pinned to the variant of Wang et al. 2004: 11x11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, data range
-1, population covariance, each colour channel by itself and then averaged, only windows that lie inside the picture. It
-equals scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)`.
+SSIM is pinned to the variant of Wang et al. 2004: 11x11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, data
+range 1, population covariance, each colour channel by itself and then averaged, only windows that lie inside the
+picture. It is scikit-image's `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)`.
 """
 
 import math
@@ -21,7 +21,7 @@ _SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _SAME = 1e-10  # mean squared error below which pictures count as equal: PSNR stops at 100 dB instead of infinity
 
 
-def psnr(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], mask: Float[Tensor, "h w"] | None = None) -> float:
+def psnr(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"], mask: Float[Tensor, "h w"] | None = None) -> float:
     """Returns the peak signal-to-noise ratio in dB, at most 100.
 
     Args:
@@ -38,7 +38,7 @@ def psnr(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], mask: Float[Tenso
     return -10 * math.log10(max(error, _SAME))
 
 
-def ssim(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], mask: Float[Tensor, "h w"] | None = None) -> float:
+def ssim(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"], mask: Float[Tensor, "h w"] | None = None) -> float:
     """Returns the structural similarity, at most 1.
 
     Args:
@@ -56,14 +56,14 @@ def ssim(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"], mask: Float[Tenso
     return float(_mean(values, mask[edge:-edge, edge:-edge].double()))
 
 
-def ssim_map(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"]) -> Float[Tensor, "h2 w2"]:
+def ssim_map(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"]) -> Float[Tensor, "h2 w2"]:
     """Returns the structural similarity of each window, averaged over colours; 5 pixels less on every side."""
     _same_size(a, b)
     contrast, luminance = _terms(_planes(a), _planes(b))
     return (contrast * luminance).mean(1)[0]
 
 
-def ms_ssim(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"]) -> float:
+def ms_ssim(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"]) -> float:
     """Returns the multi-scale structural similarity over five scales (Wang, Simoncelli and Bovik 2003), at most 1.
 
     Raises:

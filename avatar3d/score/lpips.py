@@ -1,7 +1,7 @@
 """LPIPS with AlexNet, version 0.1 (Zhang et al., CVPR 2018), exactly: the authors' linear heads on ImageNet's AlexNet.
 
-The weights come as a checkpoint that is a pickle of nested dictionaries of numpy arrays. It is read by an unpickler that
-knows how to rebuild arrays and nothing else, so that the file cannot run code.
+The weights come as a checkpoint that is a pickle of nested dictionaries of numpy arrays. It is read by an unpickler
+that knows how to rebuild arrays and nothing else, so that the file cannot run code.
 """
 
 import functools
@@ -24,7 +24,7 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet sta
 SMALLEST = 63  # pixels a side that leave one pixel after AlexNet's strides and poolings
 
 
-def lpips(a: Float[Tensor, "h w 3"], b: Float[Tensor, "h w 3"]) -> float:
+def lpips(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"]) -> float:
     """Returns the learned perceptual distance: 0 for equal pictures, about 0.1 for a good likeness.
 
     Args:
@@ -82,7 +82,8 @@ def _weights(path: Path) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
         tree = _ArraysOnly(io.BytesIO(path.read_bytes())).load()
         net = next(tree[name] for name in tree if name.lower().startswith("alex"))
         convolutions = [
-            (_kernel(net[f"Conv_{i}"]["kernel"]), torch.from_numpy(np.array(net[f"Conv_{i}"]["bias"]))) for i in range(5)
+            (_kernel(net[f"Conv_{i}"]["kernel"]), torch.from_numpy(np.array(net[f"Conv_{i}"]["bias"])))
+            for i in range(5)
         ]
         heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]) for i in range(5)]
     except (pickle.UnpicklingError, KeyError, StopIteration, EOFError, TypeError, ValueError, IndexError) as error:
