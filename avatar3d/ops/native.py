@@ -20,12 +20,12 @@ SIGNATURES: dict[str, str] = {
     "a3d_isa": "",
     "a3d_set_isa": "int32_t",
     "a3d_splat_workspace": "int64_t, int64_t, int64_t, int64_t, int64_t, int32_t, int64_t*",
-    "a3d_splat_forward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, const float*, "
-    "const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, float*, "
-    "float*, float*, int64_t*, int32_t",
+    "a3d_splat_forward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, "
+    "const float*, const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, "
+    "float*, float*, float*, int64_t*, int32_t",
     "a3d_splat_backward_workspace": "int64_t, int64_t, int64_t, int64_t*",
-    "a3d_splat_backward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, const float*, "
-    "const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, const "
+    "a3d_splat_backward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, "
+    "const float*, const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, const "
     "float*, const float*, const float*, const float*, const float*, const float*, int64_t, uint8_t*, float*, "
     "float*, float*, float*, float*, float*, int32_t",
     "a3d_mesh_setup": "const float*, int64_t, const int32_t*, const float*, const float*, int64_t, int64_t, int64_t, "
@@ -41,6 +41,8 @@ SIGNATURES: dict[str, str] = {
     "const float*, const float*, const float*, const float*, float*, float*, float*, float*, float*, float*, float*, "
     "float*, float*, float*, int32_t",
     "a3d_pose_scatter": "const float*, const int32_t*, const int32_t*, int64_t, int64_t, int64_t, float*, int32_t",
+    "a3d_loss_l1_ssim": "const float*, const float*, const float*, int64_t, int64_t, int64_t, float, double*, float*, "
+    "float*, int32_t",
 }
 """C parameter types of every function, as in cuda/avatar3d.h (a test compares them). All return int32_t."""
 

@@ -62,3 +62,34 @@ def pose_splats(
         gaussians.logits.expand(*batch, -1),
         sh.expand(*batch, *sh.shape[-3:]),
     )
+
+
+def l1_ssim(
+    render: Float[Tensor, "b h w 3"],
+    target: Float[Tensor, "b h w 3"],
+    weight: Float[Tensor, "b h w"] | None = None,
+    ssim_share: float = 0.2,
+) -> Float[Tensor, ""]:
+    """Returns (1 - s) L1 + s (1 - SSIM), averaged over pixels by their weights; the twin of `ops.image.l1_ssim`."""
+    weight = torch.ones_like(render[..., 0]) if weight is None else weight
+    share = weight / (3 * weight.sum()).clamp_min(1e-30)
+    l1 = ((render - target).abs() * share[..., None]).sum()
+    dissimilarity = ((1 - ssim_map(render, target)) * share[..., None]).sum()
+    return (1 - ssim_share) * l1 + ssim_share * dissimilarity
+
+
+def ssim_map(x: Float[Tensor, "b h w 3"], y: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b h w 3"]:
+    """Returns the structural similarity of the window about each pixel (Wang et al. 2004), zeros outside the picture."""
+    mx, my = _blur(x), _blur(y)
+    sx, sy, sxy = _blur(x * x) - mx * mx, _blur(y * y) - my * my, _blur(x * y) - mx * my
+    c1, c2 = 0.01**2, 0.03**2
+    return ((2 * mx * my + c1) * (2 * sxy + c2)) / ((mx * mx + my * my + c1) * (sx + sy + c2))
+
+
+def _blur(x: Tensor) -> Tensor:
+    """Returns pictures b h w 3 under an 11 x 11 Gaussian window of sigma 1.5."""
+    t = torch.arange(-5, 6, dtype=x.dtype, device=x.device)
+    window = torch.exp(-0.5 * (t / 1.5) ** 2)
+    window = (window / window.sum()).expand(3, 1, 1, 11)
+    planes = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), window, padding=(0, 5), groups=3)
+    return torch.nn.functional.conv2d(planes, window.mT, padding=(5, 0), groups=3).permute(0, 2, 3, 1)

@@ -1,0 +1,65 @@
+"""The loss between pictures: L1 and structural similarity with their gradient in one native pass."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar3d.core import AvatarError
+from avatar3d.ops import native, reference_fit
+
+_TILE = (128, 64)  # rows and columns, as in cuda/cpu/loss.h
+
+
+def l1_ssim(
+    render: Float[Tensor, "b h w 3"],
+    target: Float[Tensor, "b h w 3"],
+    weight: Float[Tensor, "b h w"] | None = None,
+    ssim_share: float = 0.2,
+) -> Float[Tensor, ""]:
+    """Returns (1 - s) L1 + s (1 - SSIM), averaged over pixels by their weights; differentiable in `render` alone.
+
+    SSIM as in 3D Gaussian splatting: 11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, data range 1, each
+    channel by itself, zeros outside the picture (so that its size stays; metrics count inner windows only and are in
+    `avatar3d.score`). The native kernel serves float32 on the CPU, the PyTorch twin everything else. The same bits
+    for any number of threads.
+
+    Args:
+        render: Pictures in about [0, 1].
+        target: What they should be; no gradient.
+        weight: Of each pixel, not negative; of a window by its centre. None weighs all the same. No gradient.
+        ssim_share: s, in [0, 1].
+
+    Raises:
+        AvatarError: The sizes differ, or the share is out of range.
+    """
+    if render.shape != target.shape or (weight is not None and weight.shape != render.shape[:-1]):
+        shapes = [tuple(x.shape) for x in (render, target, weight) if x is not None]
+        raise AvatarError(f"l1_ssim: render, target and weight do not fit: {shapes}")
+    if not 0 <= ssim_share <= 1:
+        raise AvatarError(f"l1_ssim: ssim_share is {ssim_share}; give a number in [0, 1]")
+    tensors = [x for x in (render, target, weight) if x is not None]
+    if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
+        return reference_fit.l1_ssim(render, target, weight, ssim_share)
+    return _L1Ssim.apply(render, target, weight, ssim_share)  # type: ignore[return-value]
+
+
+class _L1Ssim(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, render: Tensor, target: Tensor, weight: Tensor | None, ssim_share: float):
+        b, h, w, _ = render.shape
+        gradient = torch.empty(b, h, w, 3) if ctx.needs_input_grad[0] else None
+        parts = torch.empty(b * -(-h // _TILE[0]) * -(-w // _TILE[1]), dtype=torch.float64)
+        loss = torch.empty(())
+        native.call(
+            *("a3d_loss_l1_ssim", render.contiguous(), target.contiguous()),
+            *(weight if weight is None else weight.contiguous(), b, h, w, ssim_share, parts, loss, gradient),
+            native.threads(),
+        )
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx, given: Tensor):  # type: ignore[override]
+        (gradient,) = ctx.saved_tensors
+        return (gradient if given.item() == 1 else gradient * given), None, None, None
