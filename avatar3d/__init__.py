@@ -13,9 +13,14 @@ Importing this package loads nothing heavy: names are fetched on first use (PEP 
 """
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+# libgomp's threads spin at barriers by default and take the cores from our own pool: on a busy two-core machine a fit
+# was 20 times slower. It reads this when torch loads it, so it has to be said before that.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
-import pytest
-from jaxtyping import install_import_hook
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded; the package says why
+
+import pytest  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 install_import_hook("avatar3d", "beartype.beartype")
 
