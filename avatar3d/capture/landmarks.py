@@ -124,8 +124,8 @@ class Landmarker:
 
         Args:
             image: RGB.
-            thorough: When one look finds nothing, look at ever smaller overlapping tiles; and, unless an upright face is
-                beyond doubt, in all four orientations, because an upside-down face can pass for an upright one.
+            thorough: When one look finds nothing, look at ever smaller overlapping tiles; and, unless an upright
+                face is beyond doubt, in all four orientations: an upside-down face can pass for an upright one.
         """
         height, width = image.shape[:2]
         for part in (1, 2, 3, 4) if thorough else (1,):

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from avatar3d.capture import matte
+from avatar3d.capture.backdrop import find_backdrop
 from avatar3d.capture.landmarks import COEFFICIENTS, LANDMARKS, Box, Face, Landmarker, following, overlap
 from avatar3d.capture.segment import Segmenter
 from avatar3d.capture.spool import Held, Spool
@@ -127,7 +128,7 @@ def measure(
     coefficients: list[np.ndarray] = []
     kept: list[np.ndarray] | None = []
     follower = Follower(landmarker, person)
-    mattes = _Mattes() if want_matte and given is None else None
+    mattes = _Mattes(frames) if want_matte and given is None else None
     own = Spool() if given is not None else None
     masks = iter(given) if given is not None else None
     try:
@@ -185,7 +186,8 @@ class Follower:
 class _Mattes:
     """Mattes of frames in order: network and edge on worker threads, steadied and stored on the caller's."""
 
-    def __init__(self):
+    def __init__(self, frames: Frames):
+        self._backdrop = find_backdrop(frames, Segmenter())
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="matte")
         self._each = local()
         self._waiting: deque[Future] = deque()
@@ -212,7 +214,8 @@ class _Mattes:
         head = matte.head_square(face.landmarks, width, height) if face is not None else None
         alpha = matte.coarse(self._each.segmenter, image, head)
         colours = image.astype(np.float32) / 255
-        return colours, matte.refine(colours, alpha)
+        alpha = matte.refine(colours, alpha)
+        return colours, alpha if self._backdrop is None else self._backdrop.clear(colours, alpha)
 
     def _store(self) -> None:
         image, alpha = self._waiting.popleft().result()

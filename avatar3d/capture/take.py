@@ -176,10 +176,10 @@ def _window(
         limit = max(box[2:])
     scale = min(1.0, limit / max(box[2:]))
     # Even sizes: video encoders of 4:2:0 pictures want them.
-    size = (max(2, 2 * round(box[2] * scale / 2)), max(2, 2 * round(box[3] * scale / 2))) if scale < 1 else box[2:]
+    size = (max(2, int(box[2] * scale / 2 + 1e-6) * 2), max(2, int(box[3] * scale / 2 + 1e-6) * 2))
     if scale == 1 and box == (0, 0, width, height):
         return None
-    return box, (size[0], size[1])
+    return (box[0], box[1], size[0], size[1]) if scale == 1 else box, (size[0], size[1])
 
 
 def _clip(source: Path, frames: Frames, fps: float, taken: Measured, size: tuple[int, int]) -> Clip:

@@ -1,0 +1,68 @@
+"""What lies behind the person, where the camera stands still."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float
+
+from avatar3d.capture.matte import Alpha, Image, trimap
+from avatar3d.capture.segment import Segmenter
+from avatar3d.core import Frames
+
+_SAMPLES = 24  # frames looked at: 0.3 s, and enough for a median
+_LEAST = 8  # frames in a clip worth it
+_MARGIN = 13  # pixels kept from the coarse matte's edge
+_SEEN = 3  # samples of a pixel that make it known
+_STEADY = 0.04  # mean change of a pixel's colour above which it is not background
+_STILL = 0.02  # the same for the picture as a whole, above which the camera moves; phone video measures .002 to .011
+_NEAR, _FAR = 0.03, 0.08  # difference from the backdrop that is noise, and that surely is none
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """The empty scene."""
+
+    image: Float[np.ndarray, "h w 3"]
+    known: Bool[np.ndarray, "h w"]
+    """Where the background was seen and did not change."""
+
+    def clear(self, image: Image, alpha: Alpha) -> Alpha:
+        """Returns the matte without what looks like the empty scene: dark seams that touch hair, gaps between strands.
+
+        Only negative evidence is used. Solving for alpha against the known background keeps earrings better but costs
+        more error than it mends wherever clothes or hair resemble what is behind them.
+        """
+        r, g, b = cv2.split(cv2.absdiff(image, self.image))
+        away = cv2.blur(cv2.max(cv2.max(r, g), b), (3, 3))
+        limit = np.clip((away - _NEAR) / (_FAR - _NEAR), 0, 1)
+        return np.where(self.known & (alpha < 0.999), cv2.min(alpha, limit), alpha)
+
+
+def find_backdrop(frames: Frames, segmenter: Segmenter) -> Backdrop | None:
+    """Returns the scene behind the person, or None where the camera moves or too little of it is seen.
+
+    Args:
+        frames: Frames of one size; a few are sampled.
+        segmenter: The person network.
+    """
+    if len(frames) < _LEAST:
+        return None
+    chosen = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).round().astype(int))
+    images = np.stack([frames[int(i)] for i in chosen])
+    sure = np.stack([trimap(segmenter(image), _MARGIN) == 0 for image in images])
+    count = sure.sum(0)
+    known = count >= _SEEN
+    if known.mean() < 0.02:
+        return None
+    # The median over the frames where a pixel is surely background: others sort behind.
+    values = np.where(sure[..., None], images, 256).astype(np.int16)
+    values.sort(0)
+    middle = np.maximum(count - 1, 0)[None, ..., None] // 2
+    median = np.take_along_axis(values, np.broadcast_to(middle, (1, *images.shape[1:])), 0)[0]
+    change = np.abs(images.astype(np.int16) - median).max(-1) * sure
+    change = change.sum(0, dtype=np.float32) / np.maximum(count, 1) / 255
+    if float(np.median(change[known])) > _STILL:
+        return None
+    known &= change < _STEADY
+    return Backdrop((np.where(known[..., None], median, 0) / 255).astype(np.float32), known)
