@@ -5,8 +5,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded; the package says why
 
-import pytest  # noqa: E402
-from jaxtyping import install_import_hook  # noqa: E402
+import pytest
+from jaxtyping import install_import_hook
 
 install_import_hook("avatar3d", "beartype.beartype")
 
@@ -17,5 +17,5 @@ def shared_data() -> Path:
     given = os.environ.get("AVATAR3D_DATA")
     folder = Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
     if not (folder / "clips").is_dir():
-        pytest.skip(f"test data not found at {folder}; set AVATAR3D_DATA to the folder that holds clips/, heads/, photos/")
+        pytest.skip(f"no test data at {folder}; set AVATAR3D_DATA to the folder that holds clips/, heads/, photos/")
     return folder

@@ -45,7 +45,7 @@ def fit(
     track: Track,
     options: FitOptions | None = None,
     checkpoint: Path | None = None,
-    progress: Callable[[Step], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Avatar:
     """Returns the avatar of the person in a tracked clip or photo.
 
@@ -54,7 +54,7 @@ def fit(
         track: From `track` on that clip.
         options: Settings; see `FitOptions` and `preset`.
         checkpoint: File to resume from if it exists and to keep while fitting; removed at the end.
-        progress: Called after each step.
+        progress: Called after each step with (steps done, steps in all).
 
     Raises:
         AvatarError: The track is not of this clip, no frame shows a face, or an option is out of range.
@@ -62,7 +62,7 @@ def fit(
     last = None
     for last in steps(clip, track, options, checkpoint):
         if progress is not None:
-            progress(last)
+            progress(last.index, last.total)
     if last is None:
         raise AvatarError("the fit had no steps left to do: delete its checkpoint to start anew")
     avatar = last.avatar()

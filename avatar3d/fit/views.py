@@ -27,8 +27,8 @@ class Views(_Tensors):
 
 
 def split(frames: int, hold_out: float) -> int:
-    """Returns how many frames at the start of a clip train; the rest (rounded to the nearest) is held out."""
-    return max(1, frames - round(frames * hold_out))
+    """Returns how many frames at the start of a clip train; the rest (rounded down) is held out."""
+    return max(1, frames - int(frames * hold_out + 1e-9))
 
 
 def load(clip: Clip, track: Track, hold_out: float = 0.0, limit: int = 400) -> Views:
