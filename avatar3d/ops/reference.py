@@ -68,7 +68,7 @@ def project(
     x, y, z = points.unbind(-1)
     focal, centre = torch.stack([K[0, 0], K[1, 1]]), K[:2, 2]
     ratio = torch.stack([x / z, y / z], dim=-1)
-    # The linearisation is bent back 15 % of the image's width outside it; the bounds are constants, as in the native code.
+    # The linearisation is bent back 15 % of the image's width outside it; these bounds carry no gradient.
     with torch.no_grad():
         size = centre.new_tensor([camera.width, camera.height])
         low, high = -(centre + 0.15 * size) / focal, (1.15 * size - centre) / focal
@@ -95,6 +95,7 @@ def _drawn(gaussians: Gaussians, camera: Camera) -> Bool[Tensor, " n"]:
         everything = torch.cat([centre, covariance.flatten(1), z[:, None], colour, gaussians.logits[:, None]], dim=-1)
         # Huge but finite scales overflow in the native float32, too.
         bounded = everything.abs().amax(dim=-1) < 1e18 if len(z) else torch.zeros(0, dtype=torch.bool)
+        bounded &= gaussians.quats.norm(dim=-1) > 0
         return bounded & (z > NEAR) & (torch.linalg.det(covariance) > 0) & (gaussians.opacities > ALPHA_MIN)
 
 
@@ -143,7 +144,9 @@ def _blend(
 ) -> Float[Tensor, "p 5"]:
     """Returns rgb over the background, alpha and depth of splats sorted near to far."""
     if not len(alpha):
-        return torch.cat([background, background.new_zeros(2)]).expand(alpha.shape[1], 5) + 0 * values.sum()
+        return torch.cat([background, background.new_zeros(2)]).expand(alpha.shape[1], 5) + 0 * (
+            values.sum() + alpha.sum()
+        )
     after = torch.cumprod(1 - alpha, dim=0)
     # Transmittance only falls, so everything behind the splat that closes a pixel is left out by the same comparison.
     open = after > TRANSMITTANCE_MIN

@@ -27,10 +27,10 @@ def rasterize(
 ) -> Render:
     """Returns the view of splats from one camera or many, differentiable in every input, cameras included.
 
-    EWA splatting (Zwicker et al. 2001; Kerbl et al. 2023): pixel centres at +0.5, covariance dilated by 0.3 px^2, alphas
-    below 1/255 skipped and clamped to 0.999, a pixel closed before the splat that would bring its transmittance to 1e-4
-    or less, near plane at 1 cm. Splats with a NaN or an infinity are not drawn. Colours are not clamped. The result has
-    the same bits for any number of threads.
+    EWA splatting (Zwicker et al. 2001; Kerbl et al. 2023): pixel centres at +0.5, covariance dilated by 0.3 px^2,
+    alphas below 1/255 skipped and clamped to 0.999, a pixel closed before the splat that would bring its transmittance
+    to 1e-4 or less, near plane at 1 cm. Splats with a NaN or an infinity are not drawn. Colours are not clamped. The
+    result has the same bits for any number of threads.
 
     Args:
         gaussians: n splats in the world, metres; one set or a batch `*b` of poses.
@@ -201,7 +201,8 @@ class _Rasterize(torch.autograd.Function):
         w2c, K = (None, None) if cameras is None else _camera_gradients(cameras, inputs[5].shape)
         background = None
         if needs[7] and grad_rgb is not None:
-            background = torch.einsum("bhwc,bhw->bc", grad_rgb, 1 - alpha[..., 0])
+            # In two steps: torch splits a sum that has few outputs between threads, and then its bits depend on them.
+            background = (grad_rgb * (1 - alpha)).sum(dim=2).sum(dim=1)
             background = background if ctx.background_batch else background.sum(0)
         return (*grads, w2c if needs[5] else None, K if needs[6] else None, background, None)
 
