@@ -106,6 +106,13 @@ A3D_API int32_t a3d_loss_l1_ssim(const float* render, const float* target, const
                                  int64_t w, float ssim_share, double* parts, float* loss, float* gradient,
                                  int32_t threads);
 
+// ---- adam ----------------------------------------------------------------------------------------------------------
+// Step number `step` (from 1) of Adam on rows x width elements, in place; rows with a non-zero `skip` (null: none) stand
+// still.
+A3D_API int32_t a3d_adam_step(float* value, const float* gradient, float* first, float* second, const uint8_t* skip,
+                              int64_t rows, int64_t width, int64_t step, double rate, double beta1, double beta2,
+                              double epsilon, int32_t threads);
+
 #ifdef __cplusplus
 }
 #endif

@@ -36,7 +36,7 @@ def l1_ssim(
         shapes = [tuple(x.shape) for x in (render, target, weight) if x is not None]
         raise AvatarError(f"l1_ssim: render, target and weight do not fit: {shapes}")
     if not 0 <= ssim_share <= 1:
-        raise AvatarError(f"l1_ssim: ssim_share is {ssim_share}; give a number in [0, 1]")
+        raise AvatarError(f"l1_ssim: the share is {ssim_share}; give a number in [0, 1]")
     tensors = [x for x in (render, target, weight) if x is not None]
     if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
         return reference_fit.l1_ssim(render, target, weight, ssim_share)

@@ -1,7 +1,7 @@
 """The fused ops of a fit in plain PyTorch: their oracles, and the place to read the mathematics."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -79,7 +79,7 @@ def l1_ssim(
 
 
 def ssim_map(x: Float[Tensor, "b h w 3"], y: Float[Tensor, "b h w 3"]) -> Float[Tensor, "b h w 3"]:
-    """Returns the structural similarity of the window about each pixel (Wang et al. 2004), zeros outside the picture."""
+    """Returns the structural similarity of the window about each pixel (Wang et al. 2004), zeros outside."""
     mx, my = _blur(x), _blur(y)
     sx, sy, sxy = _blur(x * x) - mx * mx, _blur(y * y) - my * my, _blur(x * y) - mx * my
     c1, c2 = 0.01**2, 0.03**2
@@ -93,3 +93,23 @@ def _blur(x: Tensor) -> Tensor:
     window = (window / window.sum()).expand(3, 1, 1, 11)
     planes = torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), window, padding=(0, 5), groups=3)
     return torch.nn.functional.conv2d(planes, window.mT, padding=(5, 0), groups=3).permute(0, 2, 3, 1)
+
+
+def adam_step(
+    value: Tensor,
+    gradient: Tensor,
+    moments: tuple[Tensor, Tensor],
+    step: int,
+    rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-15,
+    skip: Bool[Tensor, " n"] | None = None,
+) -> None:
+    """Does one step of Adam (Kingma and Ba 2015) in place; the twin of `ops.optim.adam_step`."""
+    first, second = moments
+    m = first + (1 - betas[0]) * (gradient - first)
+    v = betas[1] * second + (1 - betas[1]) * gradient * gradient
+    root = (v / (1 - betas[1] ** step)).sqrt()
+    moved = value - rate / (1 - betas[0] ** step) * m / (root + epsilon)
+    for held, new in ((value, moved), (first, m), (second, v)):
+        held.copy_(new if skip is None else torch.where(skip.reshape(-1, *[1] * (value.dim() - 1)), held, new))

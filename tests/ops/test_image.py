@@ -102,5 +102,5 @@ def test_the_gradient_is_scaled_by_what_follows():
 
 def test_errors_say_what_is_wrong():
     render, target, weight = pictures()
-    with pytest.raises(AvatarError, match="ssim_share is 1.5"):
+    with pytest.raises(AvatarError, match="share is 1"):
         image.l1_ssim(render, target, weight, 1.5)
