@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from avatar3d import __version__
 from avatar3d.core import Avatar, AvatarError, Clip, Track
@@ -16,6 +15,7 @@ from avatar3d.score import FitScore, score_frames
 from avatar3d.score.fit import Truth
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives how far a stage has come. The command line draws a bar, a notebook may print, `quiet` does nothing."""
 
@@ -229,16 +229,3 @@ class _Clock:
         now = time.perf_counter()
         passed, self._last = now - self._last, now
         return passed
-
-
-def threads(count: int | None) -> None:
-    """Sets the number of threads of every kernel; results do not depend on it.
-
-    Raises:
-        AvatarError: Not between 1 and 256.
-    """
-    if count is None:
-        return
-    if not 1 <= count <= 256:
-        raise AvatarError(f"--threads {count}: give a number from 1 to 256")
-    torch.set_num_threads(count)

@@ -9,6 +9,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from avatar3d.cli.console import Console
+from avatar3d.core import AvatarError
 
 Out = Annotated[Path, arg(aliases=["-o"])]
 
@@ -26,9 +27,12 @@ class Command:
 
     def run(self, console: Console) -> Mapping[str, Any]:
         """Does the work and returns the result."""
-        from avatar3d.pipeline import threads
+        if self.threads is not None:
+            if not 1 <= self.threads <= 256:
+                raise AvatarError(f"--threads {self.threads}: give a number from 1 to 256")
+            import torch
 
-        threads(self.threads)
+            torch.set_num_threads(self.threads)
         return self.work(console)
 
     def work(self, console: Console) -> Mapping[str, Any]:

@@ -17,18 +17,18 @@ _WHITE = (1.0, 1.0, 1.0)
 
 # Title, values by name, camera yaw in degrees.
 STRIP: tuple[tuple[str, dict[str, float], float], ...] = (
-    ("at rest", {}, 0),
-    ("jawOpen 0.6", {"jawOpen": 0.6}, 0),
-    ("mouthSmile 0.9", {"mouthSmile": 0.9}, 0),
-    ("mouthPucker 0.9", {"mouthPucker": 0.9}, 0),
-    ("eyeBlink 1", {"eyeBlink": 1.0}, 0),
-    ("gazeYaw 25", {"gazeYaw": 25.0}, 0),
-    ("browInnerUp 1", {"browInnerUp": 1.0, "browOuterUp": 1.0}, 0),
-    ("headYaw 25", {"headYaw": 25.0}, 0),
-    ("from -30", {}, -30),
-    ("from +30", {}, 30),
-    ("from +75", {}, 75),
-    ("from behind", {}, 180),
+    ("at rest", {}, 0.0),
+    ("jawOpen 0.6", {"jawOpen": 0.6}, 0.0),
+    ("mouthSmile 0.9", {"mouthSmile": 0.9}, 0.0),
+    ("mouthPucker 0.9", {"mouthPucker": 0.9}, 0.0),
+    ("eyeBlink 1", {"eyeBlink": 1.0}, 0.0),
+    ("gazeYaw 25", {"gazeYaw": 25.0}, 0.0),
+    ("browInnerUp 1", {"browInnerUp": 1.0, "browOuterUp": 1.0}, 0.0),
+    ("headYaw 25", {"headYaw": 25.0}, 0.0),
+    ("from -30", {}, -30.0),
+    ("from +30", {}, 30.0),
+    ("from +75", {}, 75.0),
+    ("from behind", {}, 180.0),
 )
 
 

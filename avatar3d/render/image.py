@@ -31,7 +31,7 @@ def check_camera(camera: Camera) -> None:
     focal = camera.K[..., [0, 1], [0, 1]]
     if not bool((focal > 0).all()):
         raise AvatarError(f"camera: focal length {float(focal.min()):g} pixels; it must be positive")
-    rotation = camera.w2c[..., :3, :3]
+    rotation = camera.w2c[..., :3, :3].detach()
     off = (rotation @ rotation.mT - torch.eye(3, dtype=rotation.dtype, device=rotation.device)).abs().max()
     if float(off) > 1e-2 or not bool((torch.linalg.det(rotation) > 0).all()):
         raise AvatarError("camera: the 3x3 part of w2c is not a rotation; give world-to-camera in OpenCV axes")

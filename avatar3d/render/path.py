@@ -29,11 +29,11 @@ class Turn:
 # A head turn is carried by neck and skull together, as the cervical spine does it.
 _BOTH, _EYES = {"neck": 0.4, "head": 0.6}, {"eye_left": 1.0, "eye_right": 1.0}
 TURNS: Mapping[str, Turn] = {
-    "headYaw": Turn(_BOTH, (0.0, 1.0, 0.0), 60),
-    "headPitch": Turn(_BOTH, (1.0, 0.0, 0.0), 40),
-    "headRoll": Turn(_BOTH, (0.0, 0.0, 1.0), 35),
-    "gazeYaw": Turn(_EYES, (0.0, 1.0, 0.0), 35),
-    "gazePitch": Turn(_EYES, (1.0, 0.0, 0.0), 25),
+    "headYaw": Turn(_BOTH, (0.0, 1.0, 0.0), 60.0),
+    "headPitch": Turn(_BOTH, (1.0, 0.0, 0.0), 40.0),
+    "headRoll": Turn(_BOTH, (0.0, 0.0, 1.0), 35.0),
+    "gazeYaw": Turn(_EYES, (0.0, 1.0, 0.0), 35.0),
+    "gazePitch": Turn(_EYES, (1.0, 0.0, 0.0), 25.0),
 }
 """Degrees about +y (yaw: towards the head's left), +x (pitch: down) and +z (roll: towards its right shoulder)."""
 
@@ -65,13 +65,13 @@ def posed(head: HeadModel | str, settings: Mapping[str, float]) -> Pose:
                 step = torch.tensor(turn.axis) * math.radians(value) * share
                 pose.joints[first_of(model.joints, joint)] += step
             continue
-        _within(name, value, 0.0, 1.0)
         pair = [f"{name}Left", f"{name}Right"]
         if name not in model.expressions and all(x in model.expressions for x in pair):
             wanted = pair
         else:
             first_of([*model.expressions, *TURNS], name)
             wanted = [name]
+        _within(name, value, 0.0, 1.0)
         for column in wanted:
             pose.expression[first_of(model.expressions, column)] = value
     return pose
@@ -113,10 +113,10 @@ def view(yaw: float = 0.0, pitch: float = 0.0, size: tuple[int, int] = (512, 512
 
 def orbit_views(yaw: Float[Tensor, " t"], pitch: float, size: tuple[int, int], zoom: float = 1.0) -> Camera:
     """Returns cameras on a circle around a head at rest; `yaw` in radians, `pitch` in degrees, as `view`."""
-    _within("pitch", _finite("pitch", pitch), -80, 80, " degrees")
-    _within("zoom", _finite("zoom", zoom), 0.1, 20)
+    _within("pitch", _finite("pitch", pitch), -80.0, 80.0, " degrees")
+    _within("zoom", _finite("zoom", zoom), 0.1, 20.0)
     for side in size:
-        _within("size", side, 1, 8192, " pixels")
+        _within("size", float(side), 1.0, 8192.0, " pixels")
     fov = 2 * math.atan(math.tan(_FOV / 2) / zoom)
     return geometry.orbit(yaw, math.radians(pitch), _DISTANCE, _TARGET, size, fov)
 
@@ -130,7 +130,7 @@ def swing(degrees: float, frames: int) -> Float[Tensor, " t"]:
     Raises:
         AvatarError: Not in 0 to 360 degrees.
     """
-    _within("orbit", _finite("orbit", degrees), 0, 360, " degrees")
+    _within("orbit", _finite("orbit", degrees), 0.0, 360.0, " degrees")
     phase = torch.arange(frames) / frames
     if degrees == 360:
         return phase * 2 * math.pi
