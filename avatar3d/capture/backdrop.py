@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from avatar3d.capture.matte import Alpha, Image, trimap
+from avatar3d.capture.matte import Alpha, Image, refine, trimap
 from avatar3d.capture.segment import Segmenter
 from avatar3d.core import Frames
 
 _SAMPLES = 24  # frames looked at: 0.3 s, and enough for a median
 _LEAST = 8  # frames in a clip worth it
-_MARGIN = 13  # pixels kept from the coarse matte's edge
-_SEEN = 3  # samples of a pixel that make it known
+_MARGIN = 7  # pixels kept from the matte's edge
+_SEEN = 2  # samples of a pixel that make it known
 _STEADY = 0.04  # mean change of a pixel's colour above which it is not background
 _STILL = 0.02  # the same for the picture as a whole, above which the camera moves; phone video measures .002 to .011
 _NEAR, _FAR = 0.03, 0.08  # difference from the backdrop that is noise, and that surely is none
@@ -49,20 +49,26 @@ def find_backdrop(frames: Frames, segmenter: Segmenter) -> Backdrop | None:
     if len(frames) < _LEAST:
         return None
     chosen = np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).round().astype(int))
-    images = np.stack([frames[int(i)] for i in chosen])
-    sure = np.stack([trimap(segmenter(image), _MARGIN) == 0 for image in images])
+    samples = [frames[int(i)] for i in chosen]
+    sure = np.stack([_empty(image, segmenter) for image in samples])
+    images = np.stack(samples).astype(np.int16)
     count = sure.sum(0)
     known = count >= _SEEN
     if known.mean() < 0.02:
         return None
     # The median over the frames where a pixel is surely background: others sort behind.
-    values = np.where(sure[..., None], images, 256).astype(np.int16)
+    values = np.where(sure[..., None], images, np.int16(256))
     values.sort(0)
     middle = np.maximum(count - 1, 0)[None, ..., None] // 2
     median = np.take_along_axis(values, np.broadcast_to(middle, (1, *images.shape[1:])), 0)[0]
-    change = np.abs(images.astype(np.int16) - median).max(-1) * sure
+    change = np.abs(images - median).max(-1) * sure
     change = change.sum(0, dtype=np.float32) / np.maximum(count, 1) / 255
     if float(np.median(change[known])) > _STILL:
         return None
     known &= change < _STEADY
     return Backdrop((np.where(known[..., None], median, 0) / 255).astype(np.float32), known)
+
+
+def _empty(image: np.ndarray, segmenter: Segmenter) -> np.ndarray:
+    """Returns where surely nobody is."""
+    return trimap(refine(image.astype(np.float32) / 255, segmenter(image)), _MARGIN) == 0
