@@ -184,6 +184,7 @@ def _model(surface: Surface, embedding: Embedding, response: float) -> Model:
         expression=expression,
         identity=without_similarity(surface.template, surface.identity),
         pairs=pairs,
+        turning=embedding.turning,
         weights=np.concatenate([weights, np.full(len(pairs), 3.0)]),
     )
 

@@ -34,6 +34,8 @@ class Embedding:
     """Median distance in millimetres between the surface points hit over poses and identities: small is trustworthy."""
     response: Float[np.ndarray, "e l 2"]
     """Measured motion of each detected landmark for a full expression, head x and y, metres."""
+    turning: Float[np.ndarray, "6 l 2"]
+    """Error of each landmark (image axes turned upright, metres) as a quadratic of the head's pitch and yaw."""
     topology: str
     """Fingerprint of the head it was calibrated on, see `fingerprint`."""
 
@@ -71,6 +73,7 @@ def load(path: Path = _DATA) -> Embedding:
             bary=file.get_tensor("bary").astype(np.float64),
             spread=file.get_tensor("spread").astype(np.float64),
             response=file.get_tensor("response").astype(np.float64),
+            turning=file.get_tensor("turning").astype(np.float64),
             topology=meta.get("topology", ""),
         )
 

@@ -38,6 +38,8 @@ class Model:
     identity: Float[np.ndarray, "s l 3"]
     pairs: Int[np.ndarray, "p 2"]
     """Landmarks whose difference counts by itself: both lips, both lids, mouth width."""
+    turning: Float[np.ndarray, "6 l 2"]
+    """The network's error by the head's turn, see `bias`."""
     weights: Float[np.ndarray, " r"]
     """Of the l landmarks, then of the p pairs."""
 
@@ -95,6 +97,31 @@ def project(model: Model, state: State) -> tuple[Float[np.ndarray, "t l 2"], Flo
     return np.stack([x, y], -1), X
 
 
+def turn_terms(pitch: Float[np.ndarray, " t"], yaw: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t 6"]:
+    """Returns the quadratic's terms: 1, p, y, pp, py, yy of angles in radians."""
+    return np.stack([np.ones_like(pitch), pitch, yaw, pitch * pitch, pitch * yaw, yaw * yaw], -1)
+
+
+def bias(model: Model, state: State) -> Float[np.ndarray, "t l 2"]:
+    """Returns how far off, in pixels, the network sees each landmark because the head is turned.
+
+    It under-reacts: on renders it sees four fifths of the head's pitch. Angles are those of R = Rz(roll) Rx(pitch) Ry(yaw),
+    held within the calibrated range.
+    """
+    R = state.rotation
+    pitch = np.clip(np.arcsin(np.clip(R[:, 2, 1], -1, 1)), -_PITCH, _PITCH)
+    yaw = np.clip(np.arctan2(-R[:, 2, 0], R[:, 2, 2]), -_YAW, _YAW)
+    roll = np.arctan2(-R[:, 0, 1], R[:, 1, 1])
+    upright = np.tensordot(turn_terms(pitch, yaw), model.turning, 1) / state.size[:, None, None]
+    cos, sin = np.cos(roll)[:, None], np.sin(roll)[:, None]
+    x, y = upright[..., 0], upright[..., 1]
+    return np.stack([cos * x + sin * y, cos * y - sin * x], -1)
+
+
+_PITCH, _YAW = np.radians(18.0), np.radians(30.0)
+"""Turns that `tools/calibrate_landmarks.py` covers."""
+
+
 def jacobian(
     model: Model, state: State, landmarks: Float[np.ndarray, "t l 2"], shared: bool = False, huber: float = 2.5
 ) -> Jacobian:
@@ -133,7 +160,7 @@ def jacobian(
         both = np.concatenate([a, a[:, first] - a[:, second]], 1)
         return both * mm.reshape(-1, *[1] * (a.ndim - 1))
 
-    residual = rows((px - landmarks).astype(np.float32))
+    residual = rows((px + bias(model, state) - landmarks).astype(np.float32))  # the bias changes slowly: held
     length = np.sqrt((residual**2).sum(-1))
     scale = np.sqrt(model.weights * np.minimum(1, huber / np.maximum(length, 1e-6))).astype(np.float32)[..., None]
     weighted = [(rows(c) * scale[..., None]).reshape(t, -1, c.shape[-1]) for c in columns]

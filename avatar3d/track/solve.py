@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from avatar3d.track.energy import Jacobian, Model, State, jacobian, project
+from avatar3d.track.energy import Jacobian, Model, State, bias, jacobian, project
 
 _POSE = 6
 _CHUNK = 32
@@ -88,7 +88,7 @@ def align(
 
 def errors(model: Model, state: State, landmarks: Float[np.ndarray, "t l 2"]) -> Float[np.ndarray, "t l"]:
     """Returns the distance between model and landmarks in millimetres on the head."""
-    offset = project(model, state)[0] - landmarks
+    offset = project(model, state)[0] + bias(model, state) - landmarks
     return np.sqrt((offset**2).sum(-1)) * (1000 * state.size)[:, None]
 
 
