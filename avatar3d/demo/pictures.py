@@ -43,7 +43,7 @@ def strip(avatar: Avatar, columns: int = 6) -> UInt8[np.ndarray, "h w 3"]:
     cells = []
     for title, settings, yaw in STRIP:
         pose = posed(avatar.head, settings).map(lambda x: x[None])
-        camera = view(yaw, 0.0, (_CELL * 2, _CELL * 2), zoom=1.25)
+        camera = view(yaw, 0.0, (_CELL * 2, _CELL * 2), zoom=0.95)
         cells.append(_titled(next(frames(avatar, pose, camera, _WHITE)), title))
     rows = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
     return np.concatenate(rows, axis=0)
