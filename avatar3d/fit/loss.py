@@ -8,6 +8,7 @@ from torch import Tensor
 
 from avatar3d.core import Basis, Camera, Gaussians, HeadModel, Render
 from avatar3d.fit.views import Batch
+from avatar3d.ops import image
 
 # GaussianAvatars' thresholds, in triangle sizes, and weights.
 _FAR, _FAR_WEIGHT = 1.0, 0.01
@@ -40,30 +41,8 @@ def regularise(gaussians: Gaussians, basis: Basis | None, anchor: Anchor) -> Flo
 
 def picture(render: Render, batch: Batch, weight: Float[Tensor, "b h w"], ssim: float) -> Float[Tensor, ""]:
     """Returns (1 - ssim) L1 + ssim (1 - SSIM) of the composited frame, plus L1 of alpha against the matte."""
-    colour = l1_ssim(render.rgb, batch.target, weight, ssim)
+    colour = image.l1_ssim(render.rgb, batch.target, weight, ssim)
     return colour + _ALPHA_WEIGHT * (render.alpha[..., 0] - batch.mask).abs().mean()
-
-
-def l1_ssim(render: Tensor, target: Tensor, weight: Tensor, ssim: float) -> Tensor:
-    total = weight.sum() * 3
-    l1 = ((render - target).abs() * weight[..., None]).sum() / total
-    if ssim == 0:
-        return l1
-    x, y = (v.permute(0, 3, 1, 2) for v in (render, target))
-    t = torch.arange(11.0) - 5
-    g = torch.exp(-0.5 * (t / 1.5) ** 2)
-    g = (g / g.sum()).to(x)
-
-    def blur(v: Tensor) -> Tensor:
-        c = v.shape[1]
-        v = torch.nn.functional.conv2d(v, g.view(1, 1, 1, 11).expand(c, 1, 1, 11), padding=(0, 5), groups=c)
-        return torch.nn.functional.conv2d(v, g.view(1, 1, 11, 1).expand(c, 1, 11, 1), padding=(5, 0), groups=c)
-
-    mx, my = blur(x), blur(y)
-    sx, sy, sxy = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
-    value = ((2 * mx * my + 1e-4) * (2 * sxy + 9e-4)) / ((mx * mx + my * my + 1e-4) * (sx + sy + 9e-4))
-    dssim = ((1 - value) * weight[:, None]).sum() / total
-    return (1 - ssim) * l1 + ssim * dssim
 
 
 def feature_weights(

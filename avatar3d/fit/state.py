@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avatar3d import store
 from avatar3d.core import AvatarError, Basis, Gaussians, HeadModel
+from avatar3d.ops.optim import Adam
 
 _VERSION = "1"
 _HIDDEN = 64
@@ -41,7 +42,7 @@ class State:
     """Parameters and optimiser moments by name, and how many steps were done."""
 
     parameters: dict[str, Tensor]
-    optimiser: torch.optim.Optimizer
+    optimiser: Adam
     step: int = 0
 
     @property
@@ -64,12 +65,10 @@ class State:
             share: Part of the fit that is done, in [0, 1].
             held: Groups that stand still.
         """
-        for group in self.optimiser.param_groups:
-            name = group["name"]
-            end = FINAL.get(name, 0.1)
-            group["lr"] = 0.0 if _family(name) in held else _rate(name) * end**share
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for name in self.parameters:
+            self.optimiser.rates[name] = _rate(name) * FINAL.get(name, 0.1) ** share
+        self.optimiser.step([name for name in self.parameters if _family(name) in held])
+        self.optimiser.zero_grad()
         self.step += 1
 
 
@@ -100,8 +99,7 @@ def begin(gaussians: Gaussians, head: HeadModel, blendshapes: int, views: int, s
         values["view.shift"] = torch.zeros(views, 3)
     for x in values.values():
         x.requires_grad_()
-    groups = [{"params": [x], "name": name, "lr": _rate(name)} for name, x in values.items()]
-    return State(values, torch.optim.Adam(groups, eps=1e-15, betas=(0.9, 0.99), fused=True))
+    return State(values, Adam(values, {name: _rate(name) for name in values}, betas=(0.9, 0.99)))
 
 
 def _family(name: str) -> str:
@@ -120,10 +118,7 @@ def save(state: State, path: Path, fingerprint: str) -> None:
         path: File to write.
         fingerprint: What the fit was asked to do; a checkpoint of another request is refused.
     """
-    tensors = {f"value/{k}": v.detach().contiguous() for k, v in state.parameters.items()}
-    for name, x in state.parameters.items():
-        for key, moment in state.optimiser.state.get(x, {}).items():
-            tensors[f"{key}/{name}"] = moment.detach().contiguous()
+    tensors = {f"value/{k}": v.detach().contiguous() for k, v in state.parameters.items()} | state.optimiser.state()
     about = {"kind": "checkpoint", "version": _VERSION, "step": str(state.step), "fingerprint": fingerprint}
     with store.replacing(path) as temporary:
         save_file(tensors, temporary, metadata=about)
@@ -153,10 +148,7 @@ def resume(state: State, path: Path, fingerprint: str) -> None:
                     f"{path}: checkpoint lacks '{name}' of shape {tuple(x.shape)}; delete it to start anew"
                 )
             x.copy_(saved)
-            moments = {k.split("/")[0]: v for k, v in tensors.items() if k.split("/", 1)[1] == name}
-            moments.pop("value")
-            if moments:
-                state.optimiser.state[x] = moments
+    state.optimiser.load(tensors)
     state.step = int(about["step"])
 
 
