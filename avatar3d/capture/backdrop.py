@@ -16,7 +16,9 @@ _MARGIN = 7  # pixels kept from the matte's edge
 _SEEN = 2  # samples of a pixel that make it known
 _STEADY = 0.04  # mean change of a pixel's colour above which it is not background
 _STILL = 0.02  # the same for the picture as a whole, above which the camera moves; phone video measures .002 to .011
-_NEAR, _FAR = 0.03, 0.08  # difference from the backdrop that is noise, and that surely is none
+_NEAR, _FAR = 0.03, 0.08  # difference of colour from the backdrop that is noise, and that surely is none
+_OTHER, _SURELY = 0.2, 0.35  # difference from which something stands before it, and surely does
+_DOUBT = 0.2  # matte below which such a difference may be a shadow or a passer-by
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,19 @@ class Backdrop:
     known: Bool[np.ndarray, "h w"]
     """Where the background was seen and did not change."""
 
-    def clear(self, image: Image, alpha: Alpha) -> Alpha:
-        """Returns the matte without what looks like the empty scene: dark seams that touch hair, gaps between strands.
+    def correct(self, image: Image, alpha: Alpha) -> Alpha:
+        """Returns the matte without what looks like the empty scene, and with more of what surely does not.
 
-        Only negative evidence is used. Solving for alpha against the known background keeps earrings better but costs
-        more error than it mends wherever clothes or hair resemble what is behind them.
+        The first removes dark seams that touch hair and gaps between strands, the second restores earrings and thin
+        locks that the network half lost. Solving for alpha against the known background instead costs more error than
+        it mends wherever clothes or hair resemble what is behind them.
         """
         r, g, b = cv2.split(cv2.absdiff(image, self.image))
-        away = cv2.blur(cv2.max(cv2.max(r, g), b), (3, 3))
-        limit = np.clip((away - _NEAR) / (_FAR - _NEAR), 0, 1)
-        return np.where(self.known & (alpha < 0.999), cv2.min(alpha, limit), alpha)
+        away = cv2.max(cv2.max(r, g), b)
+        most = np.clip((cv2.blur(away, (3, 3)) - _NEAR) / (_FAR - _NEAR), 0, 1)
+        least = np.clip((away - _OTHER) / (_SURELY - _OTHER), 0, 1) * np.clip(alpha / _DOUBT - 1, 0, 1)
+        changed = cv2.min(cv2.max(alpha, least), most)
+        return np.where(self.known & (alpha < 0.999), changed, alpha)
 
 
 def find_backdrop(frames: Frames, segmenter: Segmenter) -> Backdrop | None:

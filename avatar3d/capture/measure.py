@@ -215,7 +215,7 @@ class _Mattes:
         alpha = matte.coarse(self._each.segmenter, image, head)
         colours = image.astype(np.float32) / 255
         alpha = matte.refine(colours, alpha)
-        return colours, alpha if self._backdrop is None else self._backdrop.clear(colours, alpha)
+        return colours, alpha if self._backdrop is None else self._backdrop.correct(colours, alpha)
 
     def _store(self) -> None:
         image, alpha = self._waiting.popleft().result()
