@@ -1,6 +1,7 @@
 """From the mesh to splats in the world: triangle frames, barycentric anchors and reduced blendshapes, fused."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -92,7 +93,7 @@ class _Mesh:
 
 class _PoseSplats(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, mesh: _Mesh, *inputs: Tensor | None):
+    def forward(ctx, mesh: _Mesh, *inputs: Any):  # Tensor | None: contiguous as the kernel needs
         means, quats, log_scales, colours, *basis, weights, vertices = (
             None if x is None else x.contiguous() for x in inputs
         )
