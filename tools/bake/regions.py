@@ -1,6 +1,6 @@
 """Named soft regions and default colours of the bust's vertices.
 
-Skin regions are where the base mesh's own targets act (an ear is what the ear's size moves), lips and lids are what lies
+Skin regions are where the base mesh's own targets act (an ear is what moves with the ear), lips and lids are what lies
 near the seam to the mouth and the sockets.
 """
 
@@ -14,13 +14,17 @@ from .parts import EYE_RINGS, EYE_SEGMENTS, Bust
 from .source import Source
 
 _TARGETS = {
-    "ears": (("l-ear-scale-incr", "r-ear-scale-incr"), 4.0),
-    "nose": (("nose-scale-vert-incr", "nose-scale-horiz-incr", "nose-scale-depth-incr"), 3.0),
-    "chin": (("chin-prominent-incr", "chin-height-incr"), 1.6),
-    "cheeks": (("l-cheek-volume-incr", "r-cheek-volume-incr", "l-cheek-bones-incr", "r-cheek-bones-incr"), 1.6),
-    "forehead": (("forehead-temple-incr", "forehead-trans-forward"), 1.6),
+    # Region -> local changes whose movement (of its largest) makes the weight, from 0 at `low` to 1 at `high`.
+    "ears": (("l-ear-trans-forward", "r-ear-trans-forward"), 0.45, 0.8),
+    "nose": (("nose-trans-forward",), 0.1, 0.5),
+    "chin": (("chin-prominent-incr",), 0.15, 0.6),
+    "cheeks": (("l-cheek-volume-incr", "r-cheek-volume-incr", "l-cheek-bones-incr", "r-cheek-bones-incr"), 0.1, 0.5),
+    "neck": (("measure-neck-circ-incr",), 0.1, 0.45),
 }
-"""Region -> local changes whose size of movement is its weight, and the gain before it is clipped at 1."""
+_HAIRLINE = ((0, 38, 62, 80, 100, 125, 180), (0.078, 0.070, 0.040, 0.0, -0.022, -0.050, -0.068))
+"""Degrees from straight ahead about the skull's axis, and the height there where hair begins, metres."""
+_SKULL_AXIS = -0.085
+"""z, metres."""
 
 
 def smoothstep(x: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -60,50 +64,56 @@ def named(
         jaw: v, how far jawOpen moves each vertex, metres.
     """
     v = len(mean)
-    x, y, z = mean.T
+    x, y, _ = mean.T
     flag = {k: np.isin(np.arange(v), i).astype(float) for k, i in charts.items()}
-    body = np.arange(v) < bust.body_count
     inside = {k: flag[k] * (1 - flag["head"]) for k in ("mouth", "socket_left", "socket_right")}
-    skin = body - sum(inside.values())
-    quads = bust.parts["body"].quads
+    skin = (np.arange(v) < bust.body_count) - sum(inside.values())
     out: dict[str, np.ndarray] = {"skin": skin}
-    for name, (targets, gain) in _TARGETS.items():
-        out[name] = np.clip(gain * _moved(source, bust, targets, v) - 0.1, 0, 1) * skin
-    seam = _distance(mean, quads, np.flatnonzero(flag["mouth"] * flag["head"]))
-    edge = np.where(y > -0.0745, 0.0085, 0.0105)  # the red of the upper lip is lower than that of the lower one
-    out["lips"] = (1 - smoothstep(seam - edge, -0.0015, 0.0015)) * skin + (seam < 0.004) * inside["mouth"]
-    out["lips"] *= 1 - smoothstep(np.abs(x), 0.024, 0.031)
-    for side in ("left", "right"):
-        rim = _distance(mean, quads, np.flatnonzero(flag[f"socket_{side}"] * flag["head"]))
-        out[f"lids_{side}"] = 1 - smoothstep(rim, 0.006, 0.012)
-        out[f"lids_{side}"] *= skin
-    brow = 0.0205 + 0.10 * (np.abs(x) - 0.012) - 9.0 * np.maximum(np.abs(x) - 0.036, 0) ** 2
-    band = 1 - smoothstep(np.abs(y - brow) - 0.0035, -0.0015, 0.0025)
-    band *= smoothstep(np.abs(x), 0.009, 0.013) * (1 - smoothstep(np.abs(x), 0.046, 0.053)) * (z > -0.02) * skin
-    left = smoothstep(x, -0.002, 0.002)
-    for name, weight in (("brow", band), ("ear", out["ears"]), ("cheek", out["cheeks"])):
-        out[f"{name}_left"], out[f"{name}_right"] = weight * left, weight * (1 - left)
-    out["brows"], out["lids"] = band, np.maximum(out["lids_left"], out["lids_right"])
+    for name, (targets, low, high) in _TARGETS.items():
+        out[name] = smoothstep(_moved(source, bust, targets, v), low, high) * skin
+    out.update(_rims(mean, bust.parts["body"].quads, flag, inside["mouth"], skin))
+    out["brows"] = _brows(mean) * skin
+    around = np.degrees(np.arctan2(np.abs(x), mean[:, 2] - _SKULL_AXIS))
+    hair = y - np.interp(around, *_HAIRLINE)
     head = flag["head"] * skin
-    hairline = y * 0.9 + z * 0.42  # rises from the nape over the ears to the top of the forehead
-    out["scalp"] = smoothstep(hairline, -0.06, -0.035) * (
-        1 - smoothstep(z + 0.055 - 0.9 * np.maximum(0.062 - y, 0) - 4 * np.maximum(y - 0.062, 0), -0.01, 0.01)
-    )
-    out["scalp"] *= skin * (1 - out["ears"])
-    out["face"] = (
-        head * smoothstep(z, -0.065, -0.035) * smoothstep(y, -0.128, -0.108) * (1 - smoothstep(y, 0.065, 0.085))
-    )
-    out["forehead"] *= (1 - band) * smoothstep(y, 0.02, 0.03) * (1 - out["scalp"])
+    out["scalp"] = smoothstep(hair, -0.006, 0.006) * smoothstep(y, -0.10, -0.08) * skin * (1 - out["ears"])
+    out["face"] = head * (1 - smoothstep(around, 62, 80)) * smoothstep(y, -0.128, -0.112) * (1 - out["scalp"])
+    out["forehead"] = out["face"] * smoothstep(y, 0.022, 0.034) * (1 - out["brows"])
     out["jaw"] = smoothstep(jaw / jaw.max(), 0.05, 0.5) * skin
-    below = smoothstep(y - 0.35 * (z + 0.1), -0.10, -0.125)
-    low = smoothstep(y + 0.25 * np.maximum(np.abs(x) - 0.05, 0), -0.165, -0.20)
-    out["neck"], out["torso"] = below * (1 - low) * skin, low * skin
-    out["shoulders"] = out["torso"] * smoothstep(np.abs(x), 0.07, 0.13)
+    out["neck"] *= 1 - smoothstep(jaw / jaw.max(), 0.2, 0.5)
+    out["torso"] = smoothstep(y, -0.13, -0.17) * (1 - out["neck"]) * skin
+    out["shoulders"] = out["torso"] * smoothstep(np.abs(x), 0.07, 0.12) * smoothstep(y, -0.36, -0.30)
     out["cavity"] = inside["mouth"] * (1 - out["lips"])
     out["sockets"] = inside["socket_left"] + inside["socket_right"]
+    left = smoothstep(x, -0.002, 0.002)
+    for name in ("brow", "ear", "cheek"):
+        both = out[f"{name}s"]
+        out[f"{name}_left"], out[f"{name}_right"] = both * left, both * (1 - left)
     out.update(_loose_parts(bust, v))
     out["mouth_interior"] = np.maximum.reduce([out["cavity"], out["teeth"], out["gums"], out["tongue"]])
     return {k: np.clip(w, 0, 1) for k, w in sorted(out.items())}
+
+
+def _rims(mean: np.ndarray, quads: np.ndarray, flag: Mapping, mouth: np.ndarray, skin: np.ndarray) -> dict:
+    """Returns lips and lids: what lies along the mesh near the seams to the mouth and the sockets."""
+    x, y, _ = mean.T
+    seam = _distance(mean, quads, np.flatnonzero(flag["mouth"] * flag["head"]))
+    edge = np.where(y > -0.0745, 0.0095, 0.0105)  # the red of the upper lip is lower than that of the lower one
+    lips = (1 - smoothstep(seam - edge, -0.0015, 0.0015)) * skin + (seam < 0.004) * mouth
+    out = {"lips": lips * (1 - smoothstep(np.abs(x), 0.023, 0.028))}
+    for side in ("left", "right"):
+        rim = _distance(mean, quads, np.flatnonzero(flag[f"socket_{side}"] * flag["head"]))
+        out[f"lids_{side}"] = (1 - smoothstep(rim, 0.006, 0.012)) * skin
+    out["lids"] = np.maximum(out["lids_left"], out["lids_right"])
+    return out
+
+
+def _brows(mean: np.ndarray) -> np.ndarray:
+    """Returns an arch on the brow ridge, 11 to 50 mm from the middle, about 7 mm high."""
+    x, y, z = np.abs(mean[:, 0]), mean[:, 1], mean[:, 2]
+    middle = 0.0205 + 0.10 * (x - 0.012) - 9.0 * np.maximum(x - 0.036, 0) ** 2
+    band = 1 - smoothstep(np.abs(y - middle) - 0.0035, -0.0015, 0.0025)
+    return band * smoothstep(x, 0.009, 0.013) * (1 - smoothstep(x, 0.046, 0.053)) * (z > -0.02)
 
 
 def _loose_parts(bust: Bust, v: int) -> dict[str, np.ndarray]:
@@ -111,7 +121,7 @@ def _loose_parts(bust: Bust, v: int) -> dict[str, np.ndarray]:
     for name in ("eye_left", "eye_right", "tongue"):
         out[name] = np.zeros(v)
         out[name][bust.ranges[name]] = 1
-    iris, pupil = (1 + EYE_SEGMENTS * int((EYE_RINGS < np.radians(a)).sum()) for a in (22.0, 8.0))
+    iris, pupil = (1 + EYE_SEGMENTS * int(np.searchsorted(EYE_RINGS, np.radians(a))) for a in (22.0, 8.0))
     for side in ("left", "right"):
         first = bust.ranges[f"eye_{side}"].start
         out[f"iris_{side}"], out[f"pupil_{side}"] = np.zeros(v), np.zeros(v)
