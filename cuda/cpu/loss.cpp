@@ -79,14 +79,16 @@ void read(const LossPicture& p, int64_t x0, int64_t row, Rows& rows) {
 
 // Weights of a row of statistics; zero outside the picture, where there are none.
 void weigh(const LossPicture& p, int64_t x0, int64_t row, Rows& rows) {
-  const bool inside = row >= 0 && row < p.height;
   float *out = rows.weights[slot(row)], *twin = rows.weights[slot(row) + kTaps];
-  for (int i = 0; i < kMid; i += 3) {
-    const int64_t x = x0 - kLossReach + i / 3;
-    const bool valid = inside && x >= 0 && x < p.width;
-    const float w = !valid ? 0 : p.weight ? p.weight[row * p.width + x] : 1;
-    for (int c = 0; c < 3; c++) out[i + c] = twin[i + c] = w;
+  for (int i = 0; i < kMidRow; i++) out[i] = 0;
+  if (row >= 0 && row < p.height) {
+    const int64_t left = x0 - kLossReach, begin = left < 0 ? 0 : left;
+    const int count = int((left + kMid / 3 < p.width ? left + kMid / 3 : p.width) - begin);
+    float* to = out + 3 * (begin - left);
+    const float* weight = p.weight ? p.weight + row * p.width + begin : nullptr;
+    for (int i = 0; i < count; i++) to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = weight ? weight[i] : 1;
   }
+  for (int i = 0; i < kMidRow; i++) twin[i] = out[i];
 }
 
 // The statistics of a row: returns the sum of weight (1 - SSIM) over the tile's own pixels, writes the slopes.
