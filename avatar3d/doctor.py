@@ -76,10 +76,9 @@ def _head() -> str:
 
 
 def _video() -> str:
-    import av
+    from avatar3d.render.video import check_encoders
 
-    for name in ("libx264", "aac"):
-        av.Codec(name, "w")
+    check_encoders()
     return "H.264 and AAC can be written"
 
 

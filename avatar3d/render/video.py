@@ -78,6 +78,12 @@ def write_video(
     return count
 
 
+def check_encoders() -> None:
+    """Raises what PyAV raises where its H.264 or AAC encoder is missing."""
+    for name in ("libx264", "aac"):
+        av.Codec(name, "w")
+
+
 def write_png(path: Path | str, image: UInt8[np.ndarray, "h w *c"]) -> None:
     """Writes a grey (h w), RGB or RGBA picture.
 
