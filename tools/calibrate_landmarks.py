@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from avatar3d import heads
 from avatar3d.store import replacing
-from avatar3d.track.embedding import POINTS, SKIN, Embedding, fingerprint, place
+from avatar3d.track.embedding import POINTS, SKIN, Embedding, closest, fingerprint, place
 from avatar3d.track.energy import turn_terms
 from tools.studio import BROW, LIP, Portrait, Shot, Studio, varied
 
@@ -86,26 +86,10 @@ def embed(studio: Studio, rng: np.random.Generator, count: int) -> tuple[np.ndar
     spread = np.nanmedian(np.linalg.norm(points - median, axis=2), 0) * 1e3
     face, bary = np.zeros(POINTS, int), np.zeros((POINTS, 3))
     for k in range(SKIN):
-        face[k], bary[k] = closest(studio, median[k], studio.skin)
+        face[k], bary[k] = _closest(studio, median[k], studio.skin)
     for k, target in enumerate(_irises(studio), SKIN):
-        face[k], bary[k] = closest(studio, target, studio.eyes[1] if k < 473 else studio.eyes[0])
+        face[k], bary[k] = _closest(studio, target, studio.eyes[1] if k < 473 else studio.eyes[0])
     return face, bary, np.concatenate([spread, np.full(POINTS - SKIN, 0.5)])
-
-
-def closest(studio: Studio, point: np.ndarray, part: np.ndarray) -> tuple[int, np.ndarray]:
-    """Returns the triangle of a part nearest to a point, and the barycentrics there."""
-    index = np.flatnonzero(part[studio.faces].all(1))
-    a, b, c = (studio.rest[studio.faces[index, i]] for i in range(3))
-    u, v, w = b - a, c - a, point - a
-    uu, uv, vv, wu, wv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1), (w * u).sum(1), (w * v).sum(1)
-    det = uu * vv - uv * uv + 1e-20
-    weights = np.stack([np.zeros(len(index)), (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det], 1)
-    weights[:, 0] = 1 - weights.sum(1)
-    weights = np.clip(weights, 0, None)
-    weights /= weights.sum(1, keepdims=True)
-    near = weights[:, :1] * a + weights[:, 1:2] * b + weights[:, 2:] * c
-    best = int(np.linalg.norm(near - point, axis=1).argmin())
-    return int(index[best]), weights[best]
 
 
 def respond(studio: Studio) -> np.ndarray:
@@ -144,6 +128,13 @@ def turning(studio: Studio, embedding: Embedding, rng: np.random.Generator, coun
     A, b = np.stack(rows), np.stack(values).reshape(len(rows), -1)
     ridge = 1e-3 * len(A) * np.eye(A.shape[1])
     return np.linalg.solve(A.T @ A + ridge, A.T @ b).reshape(-1, POINTS, 2)
+
+
+def _closest(studio: Studio, point: np.ndarray, part: np.ndarray) -> tuple[int, np.ndarray]:
+    """Returns the triangle of a part nearest to a point, and the barycentrics there."""
+    index = np.flatnonzero(part[studio.faces].all(1))
+    best, weights = closest(studio.rest, studio.faces[index], point)
+    return int(index[best]), weights
 
 
 def _jaw_drop(studio: Studio) -> np.ndarray:
@@ -193,9 +184,10 @@ def main() -> None:
         studio.paint(points[brow], BROW)
     # Again with painted lips and brows, which the network looks for.
     face, bary, spread = embed(studio, np.random.default_rng(1), 12)
+    points = (studio.rest[studio.faces[face]] * bary[..., None]).sum(1)
     response = respond(studio)
     spread = np.nan_to_num(spread, nan=6.0)
-    plain = Embedding(face, bary, spread, response, np.zeros((6, POINTS, 2)), fingerprint(studio.head))
+    plain = Embedding(face, bary, spread, response, np.zeros((6, POINTS, 2)), points, fingerprint(studio.head))
     turn = turning(studio, plain, np.random.default_rng(2))
     about = {
         "topology": plain.topology,
@@ -212,6 +204,7 @@ def main() -> None:
         "bary": bary.astype(np.float32),
         "spread": spread.astype(np.float32),
         "response": response.astype(np.float16),
+        "point": points.astype(np.float32),
         "turning": turn.astype(np.float32),
     }
     with replacing(options.output) as temporary:

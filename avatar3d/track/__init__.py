@@ -12,7 +12,8 @@ from avatar3d import heads
 from avatar3d.core import AvatarError, Camera, Clip, HeadModel, Motion, Pose, Track
 from avatar3d.geometry import pinhole
 from avatar3d.track import torso
-from avatar3d.track.embedding import POINTS, SKIN, Embedding, Surface, fingerprint, load, surface
+from avatar3d.track.embedding import POINTS, SKIN, Embedding, Surface, surface
+from avatar3d.track.embedding import on as embedded
 from avatar3d.track.energy import CORNERS, LIDS, LIPS, OVAL, Model, State, without_similarity
 from avatar3d.track.flow import torso_flow
 from avatar3d.track.smooth import bridge, bridge_rotations, steady_rotations
@@ -94,7 +95,7 @@ def track(
     head = heads.load(options.head)
     if identity is not None and len(identity) != len(head.identities):
         raise AvatarError(f"identity has {len(identity)} values, head '{head.name}' takes {len(head.identities)}")
-    embedding = _embedding(head)
+    embedding = embedded(head)
     camera, points = _camera(clip, landmarks[seen])
     known = focal if focal is not None else (float(clip.camera.K[0, 0]) if clip.camera is not None else None)
     k = 1 / known if known is not None else 1 / (_FOCAL * max(clip.width, clip.height))
@@ -132,6 +133,8 @@ def track(
 
 _FOCAL = 1.6
 """Expected focal length over the longer side: between a phone held out (1.0) and a cropped studio shot (2 and more)."""
+_INTRO = 2.0
+"""Seconds at the start that decide how the torso sits under the head, so that a clip and its beginning agree."""
 _FINE, _LOST = 1.5, 6.0
 """Mean landmark error in millimetres at which a frame counts fully, and not at all."""
 
@@ -147,13 +150,6 @@ def _observed(clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not seen.any():
         raise AvatarError(f"{clip.source}: no face found in any of {len(seen)} frames; show one face, larger or better lit")
     return landmarks, coefficients, seen
-
-
-def _embedding(head: HeadModel) -> Embedding:
-    embedding = load()
-    if embedding.topology != fingerprint(head):
-        raise AvatarError(f"landmarks were calibrated on another version of head '{head.name}'; run tools/calibrate_landmarks.py")
-    return embedding
 
 
 def _camera(clip: Clip, landmarks: np.ndarray) -> tuple[Camera, np.ndarray]:
@@ -293,14 +289,16 @@ def _chain(
 ) -> torso.Joints:
     """Returns root, neck and head joint; see `torso`."""
     chain = torso.chain(head, identity)
-    upright = np.repeat(torso.resting(pose)[None], len(pose), axis=0)
+    intro = max(1, round(_INTRO * clip.fps))
+    upright = np.repeat(torso.resting(pose[:intro])[None], len(pose), axis=0)
     first = torso.split(chain, pose, upright, None, clip.fps)
     if not options.torso or len(pose) < 2:
         return first
     flow = torso_flow(clip, bridge(landmarks[_finite(landmarks)], _finite(landmarks)))
     if not flow.sure.any():
         return first
-    at = torso.calmest(pose, flow.sure)
+    early = flow.sure & (np.arange(len(pose)) < intro) if flow.sure[:intro].any() else flow.sure
+    at = torso.calmest(pose, early)
     middle = np.array([clip.width / 2, clip.height / 2])
     shift = flow.shift + flow.matrix @ middle - middle  # about the image's centre
     pixels = torso.targets(chain, first.root[at], flow.matrix, shift, at, focal)

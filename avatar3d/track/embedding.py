@@ -7,7 +7,8 @@ its lids about two thirds of the way.
 
 import functools
 import hashlib
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from avatar3d.core import AvatarError, HeadModel, Pose
+
+_log = logging.getLogger(__name__)
 
 POINTS = 478
 """Landmarks of the network: 468 on the skin, then five on each iris (the subject's right eye first)."""
@@ -36,8 +39,10 @@ class Embedding:
     """Measured motion of each detected landmark for a full expression, head x and y, metres."""
     turning: Float[np.ndarray, "6 l 2"]
     """Error of each landmark (image axes turned upright, metres) as a quadratic of the head's pitch and yaw."""
+    point: Float[np.ndarray, "l 3"]
+    """Where the landmarks were on the neutral head it was calibrated on, metres."""
     topology: str
-    """Fingerprint of the head it was calibrated on, see `fingerprint`."""
+    """Fingerprint of that head, see `fingerprint`."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,40 @@ class Surface:
 
 
 def fingerprint(head: HeadModel) -> str:
-    """Returns a hash of the head's triangles and neutral shape (rounded to 0.1 mm): the embedding follows it."""
-    rest = _vertices(head, torch.zeros(1, len(head.identities)), torch.zeros(1, len(head.expressions)))[0]
-    digest = hashlib.sha256(head.faces.cpu().numpy().astype(np.int64).tobytes())
-    digest.update(np.round(rest * 1e4).astype(np.int64).tobytes())
-    return digest.hexdigest()[:16]
+    """Returns a hash of the head's triangles: the embedding follows them."""
+    return hashlib.sha256(head.faces.cpu().numpy().astype(np.int64).tobytes()).hexdigest()[:16]
+
+
+def on(head: HeadModel, path: Path = _DATA) -> Embedding:
+    """Returns the landmarks of a head that shares the default head's shape and space.
+
+    Landmarks that were calibrated on other triangles are moved to the nearest points of these.
+    """
+    stored = load(path)
+    if stored.topology == fingerprint(head):
+        return stored
+    _log.warning("landmarks were calibrated on another version of head '%s'; run tools/calibrate_landmarks.py", head.name)
+    rest = vertices(head, torch.zeros(1, len(head.identities)), torch.zeros(1, len(head.expressions)))[0]
+    faces = head.faces.cpu().numpy()
+    found = [closest(rest, faces, point) for point in stored.point]
+    return replace(stored, face=np.array([f for f, _ in found]), bary=np.stack([b for _, b in found]))
+
+
+def closest(
+    rest: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], point: Float[np.ndarray, " 3"]
+) -> tuple[int, Float[np.ndarray, " 3"]]:
+    """Returns the triangle nearest to a point and the barycentrics there (clamped, so near enough off the edges)."""
+    a, b, c = (rest[faces[:, i]] for i in range(3))
+    u, v, w = b - a, c - a, point - a
+    uu, uv, vv, wu, wv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1), (w * u).sum(1), (w * v).sum(1)
+    det = uu * vv - uv * uv + 1e-20
+    weights = np.stack([np.zeros(len(faces)), (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det], 1)
+    weights[:, 0] = 1 - weights.sum(1)
+    weights = np.clip(weights, 0, None)
+    weights /= weights.sum(1, keepdims=True)
+    near = weights[:, :1] * a + weights[:, 1:2] * b + weights[:, 2:] * c
+    best = int(np.linalg.norm(near - point, axis=1).argmin())
+    return best, weights[best]
 
 
 @functools.cache
@@ -74,6 +108,7 @@ def load(path: Path = _DATA) -> Embedding:
             spread=file.get_tensor("spread").astype(np.float64),
             response=file.get_tensor("response").astype(np.float64),
             turning=file.get_tensor("turning").astype(np.float64),
+            point=file.get_tensor("point").astype(np.float64),
             topology=meta.get("topology", ""),
         )
 
@@ -91,7 +126,7 @@ def surface(head: HeadModel, embedding: Embedding, identity: Float[Tensor, " s"]
     rows = torch.cat([base[None].expand(1 + e, s), base + torch.eye(s)])
     weights = torch.cat([torch.zeros(1, e), torch.eye(e), torch.zeros(s, e)])
     points = [
-        place(_vertices(head, rows[i : i + 32], weights[i : i + 32]), head.faces.cpu().numpy(), embedding)
+        place(vertices(head, rows[i : i + 32], weights[i : i + 32]), head.faces.cpu().numpy(), embedding)
         for i in range(0, len(rows), 32)
     ]
     found = np.concatenate(points)
@@ -99,14 +134,14 @@ def surface(head: HeadModel, embedding: Embedding, identity: Float[Tensor, " s"]
 
 
 def place(
-    vertices: Float[np.ndarray, "*b v 3"], faces: Int[np.ndarray, "f 3"], embedding: Embedding
+    mesh: Float[np.ndarray, "*b v 3"], faces: Int[np.ndarray, "f 3"], embedding: Embedding
 ) -> Float[np.ndarray, "*b l 3"]:
-    """Returns the landmarks on given vertices."""
-    corners = vertices[..., faces[embedding.face], :]
+    """Returns the landmarks on a mesh."""
+    corners = mesh[..., faces[embedding.face], :]
     return (corners * embedding.bary[:, :, None]).sum(-2)
 
 
-def _vertices(head: HeadModel, identity: Tensor, expression: Tensor) -> np.ndarray:
+def vertices(head: HeadModel, identity: Tensor, expression: Tensor) -> np.ndarray:
     """Returns rest vertices (b, v, 3) in float64."""
     b = len(identity)
     root = torch.eye(4).expand(b, 4, 4)

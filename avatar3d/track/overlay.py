@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from avatar3d import heads
 from avatar3d.core import AvatarError, Clip, Track
 from avatar3d.render.shade import shade
-from avatar3d.track.embedding import SKIN, load, place
+from avatar3d.track.embedding import SKIN, on, place
 
 _OPACITY = 0.55
 _SEEN, _MODEL = (60, 255, 90), (255, 70, 50)
@@ -32,7 +32,7 @@ def overlay(clip: Clip, track: Track, dots: bool = True) -> Iterator[UInt8[np.nd
             f"of {track.camera.width}x{track.camera.height}; track this clip again"
         )
     head = heads.load(track.head)
-    embedding, faces = load(), head.faces.cpu().numpy()
+    embedding, faces = on(head), head.faces.cpu().numpy()
     for n, image in enumerate(clip.frames):
         with torch.no_grad():
             vertices = head.vertices(track.identity, track.motion.pose[n])
