@@ -21,10 +21,13 @@ from avatar3d.capture.tflite import Network
 LANDMARKS = 478
 COEFFICIENTS = 52
 
-_PRESENT = 0.5  # MediaPipe's default thresholds for the detector and for the presence of a face in the crop
-_DETECTED = 0.5
+_DETECTED = 0.5  # MediaPipe's default thresholds for the detector and, as log odds, for a face in the crop
+_PRESENT = 0.0
 _OVERLAP = 0.3  # intersection over union above which two detections are one face
 _SURE = 0.75  # an upright face scores .8 to .97; one that is not, less
+_CERTAIN = (
+    12.0  # log odds: a face measured upside down reaches 9 to 13, an upright one of 25 pixels 14, of 100 pixels 21
+)
 _CANDIDATES = 24  # boxes measured in one look at a picture
 _MARGIN = 1.5  # side of the crop over the face's box
 _RIGHT_EYE, _LEFT_EYE = 33, 263  # outer eye corners, the subject's right one first
@@ -76,8 +79,13 @@ class Face:
     """Pixels: x right, y down, z with the same scale, negative towards the camera."""
     blendshapes: Float[np.ndarray, " 52"]
     """In [0, 1], ARKit names in alphabetical order; tongueOut is always 0, the network lacks it."""
-    score: float
-    """Presence of a face in the crop, in [0, 1]."""
+    logit: float
+    """Log odds of a face in the crop; above 8 to 20 for a true one."""
+
+    @property
+    def score(self) -> float:
+        """Probability of a face in the crop."""
+        return 1 / (1 + math.exp(-self.logit))
 
     @property
     def box(self) -> Box:
@@ -110,24 +118,25 @@ class Landmarker:
             image: RGB.
             box: From `detect`, or `following` of the frame before.
         """
-        points, presence = self._measure(image, box)
-        if presence < _PRESENT:
+        points, logit = self._measure(image, box)
+        if logit < _PRESENT:
             return None
         net = next(iter(self._coefficients(points[_SUBSET, :2]).values())).ravel()
         coefficients = np.zeros(COEFFICIENTS, np.float32)
         # The network's list is alphabetical, begins with `_neutral` and lacks tongueOut, the last of ours.
         coefficients[:-1] = np.clip(net[1:], 0.0, 1.0)
-        return Face(points, coefficients, presence)
+        return Face(points, coefficients, logit)
 
     def find(self, image: UInt8[np.ndarray, "h w 3"], thorough: bool = True) -> list[Face]:
         """Returns every face of a picture, the largest first; the slow but sure way.
 
         Args:
             image: RGB.
-            thorough: When one look finds nothing, look at ever smaller overlapping tiles; and, unless an upright
-                face is beyond doubt, in all four orientations: an upside-down face can pass for an upright one.
+            thorough: When one look finds no face beyond doubt, look in all four orientations and at ever smaller
+                overlapping tiles.
         """
         height, width = image.shape[:2]
+        best: list[Face] = []
         for part in (1, 2, 3, 4) if thorough else (1,):
             side = max(min(width, height), max(width, height) / part) / part if part > 1 else max(width, height)
             boxes = []
@@ -135,31 +144,42 @@ class Landmarker:
                 tile = image[int(y) : int(y + side), int(x) : int(x + side)]
                 seen: list[Box] = []
                 for quarter in range(4) if thorough else (0,):
-                    for box in self._detect(np.rot90(tile, quarter)):
+                    for box in _suppress(self._detect(np.rot90(tile, quarter))):
                         box = _turned(box, quarter, tile.shape[1], tile.shape[0])
                         seen.append(replace(box, x=box.x + int(x), y=box.y + int(y)))
                     if any(box.score > _SURE for box in seen):
                         break
                 boxes += seen
-            faces = self._verified(image, boxes)
-            if faces:
-                return faces
-        return []
+            faces = self._verified(image, boxes, thorough)
+            best = max(best, faces, key=lambda found: max((face.logit for face in found), default=-math.inf))
+            if best and max(face.logit for face in best) > _CERTAIN:
+                break
+        return best
 
-    def _verified(self, image: np.ndarray, boxes: list[Box]) -> list[Face]:
-        """Measures candidate boxes and returns one face for each place, the largest first."""
-        faces: list[tuple[float, Face]] = []
+    def _verified(self, image: np.ndarray, boxes: list[Box], thorough: bool) -> list[Face]:
+        """Measures candidate boxes and returns one face for each place, the largest first.
+
+        A face seen upside down or from a corner still gives landmarks, but of a lower presence: the best of all
+        orientations is the true one.
+        """
+        faces: list[Face] = []
         for box in sorted(boxes, key=lambda b: -b.score)[:_CANDIDATES]:
-            first = self.measure(image, box)
-            # The detector's box is looser than the landmarks' own: measure again in that.
-            face = self.measure(image, following(first)) if first is not None else None
+            face = self._settled(image, box)
+            if thorough and (face is None or face.logit < _CERTAIN):
+                turned = [self._settled(image, replace(box, angle=box.angle + i * math.pi / 4)) for i in range(1, 8)]
+                face = max([f for f in (face, *turned) if f is not None], key=lambda f: f.logit, default=None)
             if face is not None:
-                faces.append((box.score * face.score, face))
+                faces.append(face)
         kept: list[Face] = []
-        for _, face in sorted(faces, key=lambda pair: -pair[0]):
+        for face in sorted(faces, key=lambda f: -f.logit):
             if all(overlap(face.box, other.box) < _OVERLAP for other in kept):
                 kept.append(face)
-        return sorted(kept, key=lambda face: -face.box.side)
+        return sorted(kept, key=lambda f: -f.box.side)
+
+    def _settled(self, image: np.ndarray, box: Box) -> Face | None:
+        """Measures twice: the detector's box is looser than the landmarks' own."""
+        first = self.measure(image, box)
+        return None if first is None else self.measure(image, following(first))
 
     def _detect(self, image: np.ndarray) -> list[Box]:
         height, width = image.shape[:2]
@@ -216,8 +236,7 @@ class Landmarker:
         inverse = np.linalg.inv(matrix[:, :2])
         points[:, :2] = (points[:, :2] - 0.5 - matrix[:, 2]) @ inverse.T + 0.5
         points[:, 2] /= scale
-        presence = 1 / (1 + math.exp(-float(out[1].ravel()[0])))
-        return points.astype(np.float32), presence
+        return points.astype(np.float32), float(out[1].ravel()[0])
 
 
 def following(face: Face) -> Box:

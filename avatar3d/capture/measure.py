@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import local
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -131,6 +132,8 @@ def measure(
     mattes = _Mattes(frames) if want_matte and given is None else None
     own = Spool() if given is not None else None
     masks = iter(given) if given is not None else None
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the cores are busy with whole frames: threads inside one only wait for each other
     try:
         for image in frames:
             face = follower(image)
@@ -148,6 +151,7 @@ def measure(
                 progress(len(points), total)
         spool = mattes.finish() if mattes is not None else own
     finally:
+        cv2.setNumThreads(threads)
         if mattes is not None:
             mattes.close()
     return Measured(np.stack(points), np.stack(coefficients), spool, Held(kept) if kept else None)
