@@ -76,11 +76,26 @@ def shade(
 
     fine = camera.scaled(supersample) if supersample > 1 else camera
     seen = mesh.rasterize(vertices, faces, fine)
-    base = _sample(colours, seen) if isinstance(colours, Texture) else mesh.interpolate(colours, seen, faces)
-    facing = functional.normalize(mesh.interpolate(_in_view(normals(vertices, faces), camera), seen, faces), dim=-1)
-    rgb = _lit(base, facing, light or Light())
+    batch, (h, w) = seen.face.shape[:-2], seen.face.shape[-2:]
+    at = seen.mask.flatten().nonzero()[:, 0]  # only pixels that see the mesh are lit
+    view, face, bary = at // (h * w), seen.face.flatten()[at].long(), seen.bary.reshape(-1, 3)[at]
+
+    posed = vertices.expand(*batch, *vertices.shape[-2:])
+    attributes = _in_view(normals(vertices, faces), camera).expand_as(posed)
+    if isinstance(colours, Tensor):
+        attributes = torch.cat([attributes, colours.expand_as(posed)], -1)
+    corners = attributes.reshape(-1, *attributes.shape[-2:])[view[:, None], faces[face]]  # m 3 c
+    mixed = (corners * bary[..., None]).sum(1)
+    base = _sample(colours, face, bary) if isinstance(colours, Texture) else mixed[:, 3:]
+    outside = _faces_viewer(posed, faces, camera).reshape(-1, len(faces))[view, face]
+    facing = functional.normalize(torch.where(outside[:, None], mixed[:, :3], -mixed[:, :3]), dim=-1)
+
+    rgb = base.new_zeros(seen.face.numel(), 3)
+    rgb[at] = _lit(base, facing, light or Light())
     covered = seen.mask[..., None].to(rgb.dtype)
-    rgb, alpha, depth = (_shrink(x * covered, supersample) for x in (rgb, covered, seen.depth[..., None]))
+    rgb, alpha, depth = (
+        _shrink(x, supersample) for x in (rgb.reshape(*batch, h, w, 3), covered, seen.depth[..., None])
+    )
     return Render(rgb.clamp(0, 1), alpha, depth)
 
 
@@ -89,26 +104,30 @@ def _in_view(directions: Tensor, camera: Camera) -> Tensor:
     return (directions @ camera.w2c[..., :3, :3].mT) * directions.new_tensor([1.0, -1.0, -1.0])
 
 
+def _faces_viewer(vertices: Tensor, faces: Tensor, camera: Camera) -> Tensor:
+    """Returns which faces (*b f) show their outer side; inner sides are lit as if turned to the viewer."""
+    corners = vertices[..., faces, :]
+    across = torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
+    return (across * (camera.position[..., None, :] - corners[..., 0, :])).sum(-1) > 0
+
+
 def _lit(base: Tensor, facing: Tensor, light: Light) -> Tensor:
-    """Returns the colours under half-Lambert light, a sky term and a Blinn highlight."""
-    facing = torch.where(facing[..., 2:] < 0, -facing, facing)  # inner sides are lit as if turned to the viewer
+    """Returns the colours (m 3) under half-Lambert light, a sky term and a Blinn highlight."""
     towards = functional.normalize(facing.new_tensor(light.direction), dim=0)
     halfway = functional.normalize(towards + towards.new_tensor([0.0, 0.0, 1.0]), dim=0)
     lambert = (0.5 + 0.5 * (facing @ towards)) ** 2
-    sky = 0.85 + 0.15 * facing[..., 1]
+    sky = 0.85 + 0.15 * facing[:, 1]
     strength = light.ambient * (sky if light.ambient < 1 else 1.0) + (1 - light.ambient) * 1.15 * lambert
     highlight = light.gloss * (facing @ halfway).clamp_min(0) ** 24
-    return base * strength[..., None] + highlight[..., None]
+    return base * strength[:, None] + highlight[:, None]
 
 
-def _sample(texture: Texture, seen: mesh.MeshRender) -> Tensor:
-    """Returns the texture's colours at the pixels, bilinear."""
-    corners = texture.uv[seen.face.clamp_min(0).long()]  # *b h w 3 2
-    uv = (corners * seen.bary[..., None]).sum(-2)
-    grid = torch.stack([2 * uv[..., 0] - 1, 1 - 2 * uv[..., 1]], -1).reshape(1, 1, -1, 2)
+def _sample(texture: Texture, face: Tensor, bary: Tensor) -> Tensor:
+    """Returns the texture's colours (m 3) at points of faces, bilinear."""
+    uv = (texture.uv[face] * bary[..., None]).sum(1)
+    grid = torch.stack([2 * uv[:, 0] - 1, 1 - 2 * uv[:, 1]], -1)[None, None]
     image = texture.image.permute(2, 0, 1)[None]
-    out = functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return out[0, :, 0].mT.reshape(*seen.face.shape, 3)
+    return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].mT
 
 
 def _shrink(image: Tensor, factor: int) -> Tensor:
