@@ -93,10 +93,9 @@ class _Mesh:
 
 class _PoseSplats(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, mesh: _Mesh, *inputs: Any):  # Tensor | None: contiguous as the kernel needs
-        means, quats, log_scales, colours, *basis, weights, vertices = (
-            None if x is None else x.contiguous() for x in inputs
-        )
+    def forward(ctx, mesh: _Mesh, *inputs: Tensor | None):
+        packed: list[Any] = [None if x is None else x.contiguous() for x in inputs]
+        means, quats, log_scales, colours, *basis, weights, vertices = packed
         b, v = vertices.shape[:2]
         n, f, k, threads = len(means), len(mesh.faces), 0 if weights is None else weights.shape[1], native.threads()
         frames = torch.empty(b, f, _FRAME)
