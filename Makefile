@@ -41,11 +41,16 @@ $(VENV)/.torch: constraints.txt
 		|| $(PIP) install --quiet -c constraints.txt torch
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml CMakeLists.txt $(SOURCES)
-	$(PIP) install --quiet -c constraints.txt .
-	$(PIP) install --quiet --no-deps --force-reinstall .
+PROJECT := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"];
+
+$(VENV)/.needed: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c '$(PROJECT) print(*project["dependencies"])')
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["dev"])')
+$(VENV)/.dev: $(VENV)/.needed
+	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["dev"])')
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.needed CMakeLists.txt $(SOURCES)
+	$(PIP) install --quiet --no-deps --force-reinstall .
 	@touch $@
