@@ -28,6 +28,7 @@ _SURE = 0.75  # an upright face scores .8 to .97; one that is not, less
 _CERTAIN = (
     12.0  # log odds: a face measured upside down reaches 9 to 13, an upright one of 25 pixels 14, of 100 pixels 21
 )
+_PASSES = 4  # an upside-down box needs three
 _CANDIDATES = 24  # boxes measured in one look at a picture
 _MARGIN = 1.5  # side of the crop over the face's box
 _RIGHT_EYE, _LEFT_EYE = 33, 263  # outer eye corners, the subject's right one first
@@ -138,7 +139,7 @@ class Landmarker:
         height, width = image.shape[:2]
         best: list[Face] = []
         for part in (1, 2, 3, 4) if thorough else (1,):
-            side = max(min(width, height), max(width, height) / part) / part if part > 1 else max(width, height)
+            side = float(max(min(width, height), max(width, height) / part) / part if part > 1 else max(width, height))
             boxes = []
             for x, y in itertools.product(_tiles(width, side), _tiles(height, side)):
                 tile = image[int(y) : int(y + side), int(x) : int(x + side)]
@@ -177,9 +178,16 @@ class Landmarker:
         return sorted(kept, key=lambda f: -f.box.side)
 
     def _settled(self, image: np.ndarray, box: Box) -> Face | None:
-        """Measures twice: the detector's box is looser than the landmarks' own."""
-        first = self.measure(image, box)
-        return None if first is None else self.measure(image, following(first))
+        """Measures again in the landmarks' own box, which is closer than the detector's, until that gains nothing."""
+        best = self.measure(image, box)
+        for _ in range(_PASSES):
+            face = None if best is None else self.measure(image, following(best))
+            if best is None or face is None:
+                break
+            gain, best = face.logit - best.logit, face
+            if gain < 0.5:
+                break
+        return best
 
     def _detect(self, image: np.ndarray) -> list[Box]:
         height, width = image.shape[:2]

@@ -128,7 +128,7 @@ def open_video(path: Path, fps: float | None, start: float, end: float | None) -
         stamps: list[int | None] = []
         try:
             for packet in container.demux(stream):
-                if packet.size and not packet.is_discard:
+                if packet.size and not packet.is_discard and not packet.is_corrupt:
                     stamps.append(packet.pts if packet.pts is not None else packet.dts)
         except av.error.FFmpegError:
             pass  # cut off in the middle: what came before counts
@@ -162,7 +162,7 @@ def _timing(pts, times: np.ndarray, rate: float, fps: float | None, span: tuple[
     wanted = fps or min(_COMMON_RATES, key=lambda common: abs(common * step - 1))
     if not fps and abs(wanted * step - 1) > 0.02:
         wanted = min(1 / step, 60.0)
-    grid = shown[0] + np.arange(int((shown[-1] - shown[0]) * wanted + 0.5) + 1) / wanted
+    grid = shown[0] + np.arange(int((shown[-1] - shown[0]) * wanted + 1e-3) + 1) / wanted
     middle = (shown[1:] + shown[:-1]) / 2
     return Timing(pts, chosen[np.searchsorted(middle, grid)], float(wanted), float(shown[0]))
 
@@ -219,7 +219,8 @@ def _decoded(container, stream):
             packet = next(packets, None)
             if packet is None:
                 return
-            yield from packet.decode()
+            if not packet.is_corrupt:  # the piece of a frame where a file was cut off
+                yield from packet.decode()
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
