@@ -13,44 +13,90 @@ struct Packed {
   float x, y, a, b, c, log2_opacity, red, green, blue, z;
 };
 
-// A vector of pixels.
-struct Pixels {
-  F open;           // transmittance, 0 once the pixel is done
-  F transmittance;  // the same, kept when it is done
-  F red, green, blue, depth;
+struct Batch {
+  Packed splats[kBatch + 1];  // one more: a splat that touches nothing is written, and overwritten by the next
+  alignas(64) int32_t touched[kBatch + 1];
 };
 
-// Blends the splats whose bits are set into one vector of pixels at (x, y); returns false when all of them are done.
-A3D_INLINE bool blend(const Packed* batch, uint64_t word, F x, F y, Pixels& pixels) {
-  Pixels p = pixels;
-  bool alive = true;
-  do {
-    const Packed& s = batch[__builtin_ctzll(word)];
-    word &= word - 1;
+// The pixels of a tile as vectors.
+struct TilePixels {
+  F open[kTileVectors];           // transmittance, 0 once the pixel is done
+  F transmittance[kTileVectors];  // of the pixels that are done
+  F red[kTileVectors], green[kTileVectors], blue[kTileVectors], depth[kTileVectors];
+};
+
+// Blends the splats whose bits are set into vector `at`, whose first pixel is at (x, y). Returns whether a pixel of it is
+// still open. Two loops, alphas first: each has a short chain of dependent operations, so that the CPU's window holds
+// several turns of it; in one loop it holds fewer than two, and waits.
+A3D_INLINE bool blend(const Batch& batch, const uint64_t word, F x, F y, TilePixels& t, int at) {
+  F alphas[kBatch];
+  int n = 0;
+  for (uint64_t rest = word; rest; rest &= rest - 1) {
+    const Packed& s = batch.splats[__builtin_ctzll(rest)];
     const F dx = x - s.x, dy = y - s.y;
-    const F e = s.log2_opacity - (s.a * dx + s.b * dy) * dx - (s.c * dy) * dy;
-    const F alpha = keep(e >= kLog2AlphaMin, min(exp2(e), splat(kAlphaMax)));
-    F weight = alpha * p.open;
-    const F after = p.open - weight;
-    const I open = after > kTransmittanceMin;
-    weight = keep(open, weight);
-    p.transmittance = select(open, after, p.transmittance);
-    p.open = keep(open, after);
-    p.red += weight * s.red, p.green += weight * s.green, p.blue += weight * s.blue, p.depth += weight * s.z;
-    if (__builtin_expect(!any(open), 0)) {
-      alive = false;
-      break;
+    const F e = (s.log2_opacity - (s.c * dy) * dy) - (s.a * dx + s.b * dy) * dx;
+    alphas[n++] = keep(e >= kLog2AlphaMin, min(exp2(e), splat(kAlphaMax)));
+  }
+  F open = t.open[at], red = t.red[at], green = t.green[at], blue = t.blue[at], depth = t.depth[at];
+  unsigned alive = bits_gt(open, F{});
+  n = 0;
+  for (uint64_t rest = word; rest; rest &= rest - 1) {
+    const Packed& s = batch.splats[__builtin_ctzll(rest)];
+    const F alpha = alphas[n++];
+    F weight = alpha * open;
+    F after = (1.f - alpha) * open;
+    // Closing a pixel is rare, once in its life: kept out of the common path.
+    if (const unsigned closing = bits_le(after, splat(kTransmittanceMin)) & alive; __builtin_expect(closing != 0, 0)) {
+      const I closed = after <= kTransmittanceMin;
+      t.transmittance[at] += keep(closed, open);  // 0 for those closed before
+      weight = keep(~closed, weight);
+      after = keep(~closed, after);
+      alive &= ~closing;
+      if (!alive) rest = 1;  // the last turn
     }
-  } while (word);
-  pixels = p;
-  return alive;
+    open = after;
+    red += weight * s.red, green += weight * s.green, blue += weight * s.blue, depth += weight * s.z;
+  }
+  t.open[at] = open, t.red[at] = red, t.green[at] = green, t.blue[at] = blue, t.depth[at] = depth;
+  return alive != 0;
 }
 
 // Word of a block: bit i is set when splat i of the batch touches it.
-A3D_INLINE uint64_t block_word(const int32_t* touched, int block) {
+A3D_INLINE uint64_t block_word(const Batch& batch, int block) {
   uint64_t word = 0;
-  for (int i = 0; i < kBatch; i += kLanes) word |= uint64_t(bits((*(const I*)(touched + i) << (31 - block)) >> 31)) << i;
+  for (int i = 0; i < kBatch; i += kLanes)
+    word |= uint64_t(bits((*(const I*)(batch.touched + i) << (31 - block)) >> 31)) << i;
   return word;
+}
+
+// Writes the pixels of a block's row: count of them, up to 4.
+A3D_INLINE void write_quad(const SplatOutputs& out, int64_t pixel, int count, const float background[3], const TilePixels& t,
+                           int block, int y) {
+  const Quad left = quad_of(t.open, block, y) + quad_of(t.transmittance, block, y), alpha = 1.f - left;
+  const Quad depth = quad_of(t.depth, block, y);
+  const Quad red = quad_of(t.red, block, y) + left * background[0];
+  const Quad green = quad_of(t.green, block, y) + left * background[1];
+  const Quad blue = quad_of(t.blue, block, y) + left * background[2];
+  if (count == kBlock) {
+    write_rgb(out.rgb + 3 * pixel, red, green, blue);
+    *(Quad*)(out.alpha + pixel) = alpha, *(Quad*)(out.depth + pixel) = depth;
+    return;
+  }
+  for (int i = 0; i < count; i++) {
+    float* rgb = out.rgb + 3 * (pixel + i);
+    rgb[0] = red[i], rgb[1] = green[i], rgb[2] = blue[i];
+    out.alpha[pixel + i] = alpha[i], out.depth[pixel + i] = depth[i];
+  }
+}
+
+A3D_INLINE void write_tile(const SplatInputs& in, const SplatOutputs& out, int64_t view, int64_t column, int64_t row,
+                           const TilePixels& t) {
+  for (int y = 0; y < kTile && row + y < in.height; y++)
+    for (int x = 0; x < kTile && column + x < in.width; x += kBlock) {
+      const int64_t count = in.width - column - x, pixel = (view * in.height + row + y) * in.width + column + x;
+      write_quad(out, pixel, count < kBlock ? int(count) : kBlock, in.background + 3 * view, t,
+                 y / kBlock * (kTile / kBlock) + x / kBlock, y % kBlock);
+    }
 }
 }  // namespace
 
@@ -61,13 +107,21 @@ void blend_tile(const SplatInputs& in, const SplatState& state, const SplatOutpu
   const int64_t column = tile % state.tiles_x * kTile, row = tile / state.tiles_x * kTile;
   const float origin_x = float(column) + 0.5f, origin_y = float(row) + 0.5f;
 
-  Pixels pixels[kBlocks * kVectors];
-  for (Pixels& p : pixels) p = {splat(1.f), splat(1.f), F{}, F{}, F{}, F{}};
+  TilePixels pixels;
+  for (int i = 0; i < kTileVectors; i++) {
+    pixels.open[i] = splat(1.f);
+    pixels.transmittance[i] = pixels.red[i] = pixels.green[i] = pixels.blue[i] = pixels.depth[i] = F{};
+  }
+  // Asks for the output's cache lines now: they arrive while the tile is blended.
+  for (int64_t y = row; y < row + kTile && y < in.height; y++) {
+    const int64_t pixel = (view * in.height + y) * in.width + column;
+    for (int line = 0; line < 3; line++) __builtin_prefetch(out.rgb + 3 * pixel + 16 * line, 1);
+    __builtin_prefetch(out.alpha + pixel, 1), __builtin_prefetch(out.depth + pixel, 1);
+  }
   const F lx = lane_x(), ly = lane_y();
-  alignas(64) int32_t touched[kBatch];
-  Packed batch[kBatch];
-  unsigned alive = (1u << kBlocks) - 1;  // blocks with a pixel that is not done
-  int64_t live = begin;                  // pairs that touch an open block move to the front, for the backward pass
+  Batch batch;
+  unsigned alive = blocks_inside(in.width - column, in.height - row);  // blocks with a pixel that is open
+  int64_t live = begin;  // pairs that touch an open block move to the front, for the backward pass
   for (int64_t pair = begin; pair < end && alive;) {
     int n = 0;
     for (; pair < end && n < kBatch; pair++) {
@@ -77,39 +131,26 @@ void blend_tile(const SplatInputs& in, const SplatState& state, const SplatOutpu
       const SplatRecord& r = records[id];
       const float x = r.x - origin_x, y = r.y - origin_y;
       const unsigned blocks = blocks_touched(r, x, y) & alive;
-      if (!blocks) continue;
-      state.pair_splat[live] = id, state.pair_blocks[live++] = uint16_t(blocks);
-      touched[n] = int32_t(blocks);
-      batch[n++] = {x, y, r.a, r.b, r.c, r.log2_opacity, r.colour[0], r.colour[1], r.colour[2], r.z};
+      // Written in any case and counted only when something is touched: a branch here would be guessed wrong too often.
+      state.pair_splat[live] = id, state.pair_blocks[live] = uint16_t(blocks);
+      batch.touched[n] = int32_t(blocks);
+      batch.splats[n] = {x, y, r.a, r.b, r.c, r.log2_opacity, r.colour[0], r.colour[1], r.colour[2], r.z};
+      live += blocks != 0, n += blocks != 0;
     }
-    for (int i = n; i < kBatch; i++) touched[i] = 0;
+    for (int i = n; i < kBatch; i++) batch.touched[i] = 0;
     for (unsigned rest = alive; rest; rest &= rest - 1) {
       const int block = __builtin_ctz(rest);
-      const uint64_t word = block_word(touched, block);
+      const uint64_t word = block_word(batch, block);
       if (!word) continue;
       bool open = false;
       for (int v = 0; v < kVectors; v++)
-        open |= blend(batch, word, lx + block_x(block), ly + (block_y(block) + float(v * kRows)), pixels[block * kVectors + v]);
+        open |= blend(batch, word, lx + block_x(block), ly + (block_y(block) + float(v * kRows)), pixels,
+                      block * kVectors + v);
       if (!open) alive &= ~(1u << block);
     }
   }
   state.tile_live[view * tiles + tile] = uint32_t(live - begin);
-
-  const float* background = in.background + 3 * view;
-  for (int block = 0; block < kBlocks; block++)
-    for (int i = 0; i < kBlock * kBlock; i++) {
-      const int64_t x = column + (block & 3) * kBlock + i % kBlock, y = row + (block >> 2) * kBlock + i / kBlock;
-      if (x >= in.width || y >= in.height) continue;
-      const Pixels& p = pixels[block * kVectors + i / kLanes];
-      const int lane = i % kLanes;
-      const int64_t pixel = (view * in.height + y) * in.width + x;
-      const float t = p.transmittance[lane];
-      out.rgb[3 * pixel] = p.red[lane] + t * background[0];
-      out.rgb[3 * pixel + 1] = p.green[lane] + t * background[1];
-      out.rgb[3 * pixel + 2] = p.blue[lane] + t * background[2];
-      out.alpha[pixel] = 1.f - t;
-      out.depth[pixel] = p.depth[lane];
-    }
+  write_tile(in, out, view, column, row, pixels);
 }
 
 }  // namespace a3d::A3D_ISA

@@ -12,98 +12,132 @@ namespace {
 
 // A tile's pixels: cotangents, and the running values of the walk.
 struct TilePixels {
-  F open[kBlocks * kVectors];     // transmittance, 0 once done
-  F rest[kBlocks * kVectors];     // D - P
-  F red[kBlocks * kVectors], green[kBlocks * kVectors], blue[kBlocks * kVectors], depth[kBlocks * kVectors];
+  F open[kTileVectors];  // transmittance, 0 once done
+  F rest[kTileVectors];  // D - P, 0 once done
+  F red[kTileVectors], green[kTileVectors], blue[kTileVectors], depth[kTileVectors];
 };
 
-// Moments of a vector of pixels about the tile's centre, per block and vector.
+// Where the pixels are, relative to the tile's centre: numbers stay below 8, and their squares keep their digits.
 struct Places {
-  F x[kBlocks * kVectors], y[kBlocks * kVectors];
+  F x[kTileVectors], y[kTileVectors], xx[kTileVectors], xy[kTileVectors], yy[kTileVectors];
 };
+constexpr float kCentre = 0.5f * (kTile - 1);
 
-A3D_INLINE void load_pixels(const SplatInputs& in, const SplatCotangents& c, int64_t view, int64_t column, int64_t row,
-                            TilePixels& t) {
+A3D_INLINE Places places_of_tile() {
+  Places p;
   for (int block = 0; block < kBlocks; block++)
-    for (int i = 0; i < kBlock * kBlock; i++) {
-      const int64_t x = column + (block & 3) * kBlock + i % kBlock, y = row + (block >> 2) * kBlock + i / kBlock;
-      const int at = block * kVectors + i / kLanes, lane = i % kLanes;
-      float g[5] = {0.f, 0.f, 0.f, 0.f, 0.f}, total = 0.f;
-      const bool inside = x < in.width && y < in.height;
-      if (inside) {
-        const int64_t pixel = (view * in.height + y) * in.width + x;
-        if (c.grad_rgb)
-          for (int k = 0; k < 3; k++) g[k] = c.grad_rgb[3 * pixel + k], total += g[k] * c.rgb[3 * pixel + k];
-        if (c.grad_depth) g[3] = c.grad_depth[pixel], total += g[3] * c.depth[pixel];
-        // alpha = 1 - T_end, so its cotangent acts as a background of -g.
-        if (c.grad_alpha) total -= c.grad_alpha[pixel] * (1.f - c.alpha[pixel]);
+    for (int v = 0; v < kVectors; v++) {
+      const int at = block * kVectors + v;
+      p.x[at] = lane_x() + (block_x(block) - kCentre), p.y[at] = lane_y() + (block_y(block) + float(v * kRows) - kCentre);
+      p.xx[at] = p.x[at] * p.x[at], p.xy[at] = p.x[at] * p.y[at], p.yy[at] = p.y[at] * p.y[at];
+    }
+  return p;
+}
+
+// Reads four pixels of a row of a block, or the first `count` of them.
+A3D_INLINE void load_quad(const SplatCotangents& c, int64_t pixel, int count, TilePixels& t, int block, int y) {
+  Quad open = {}, rest = {}, red = {}, green = {}, blue = {}, depth = {};
+  if (count == kBlock) {
+    open += 1.f;
+    if (c.grad_rgb) {
+      Quad r, g, b;
+      read_rgb(c.grad_rgb + 3 * pixel, red, green, blue), read_rgb(c.rgb + 3 * pixel, r, g, b);
+      rest = red * r + green * g + blue * b;
+    }
+    if (c.grad_depth) depth = *(const Quad*)(c.grad_depth + pixel), rest += depth * *(const Quad*)(c.depth + pixel);
+    // alpha = 1 - T_end, so its cotangent acts as a background of -g.
+    if (c.grad_alpha) rest -= *(const Quad*)(c.grad_alpha + pixel) * (1.f - *(const Quad*)(c.alpha + pixel));
+  } else {
+    for (int i = 0; i < count; i++) {
+      const int64_t p = pixel + i;
+      open[i] = 1.f;
+      if (c.grad_rgb) {
+        red[i] = c.grad_rgb[3 * p], green[i] = c.grad_rgb[3 * p + 1], blue[i] = c.grad_rgb[3 * p + 2];
+        rest[i] = red[i] * c.rgb[3 * p] + green[i] * c.rgb[3 * p + 1] + blue[i] * c.rgb[3 * p + 2];
       }
-      t.open[at][lane] = inside ? 1.f : 0.f;
-      t.rest[at][lane] = total;
-      t.red[at][lane] = g[0], t.green[at][lane] = g[1], t.blue[at][lane] = g[2], t.depth[at][lane] = g[3];
+      if (c.grad_depth) depth[i] = c.grad_depth[p], rest[i] += depth[i] * c.depth[p];
+      if (c.grad_alpha) rest[i] -= c.grad_alpha[p] * (1.f - c.alpha[p]);
+    }
+  }
+  quad_of(t.open, block, y) = open, quad_of(t.rest, block, y) = rest, quad_of(t.depth, block, y) = depth;
+  quad_of(t.red, block, y) = red, quad_of(t.green, block, y) = green, quad_of(t.blue, block, y) = blue;
+}
+
+A3D_INLINE void load_tile(const SplatInputs& in, const SplatCotangents& c, int64_t view, int64_t column, int64_t row,
+                          TilePixels& t) {
+  for (int y = 0; y < kTile; y++)
+    for (int x = 0; x < kTile; x += kBlock) {
+      const int64_t left = row + y < in.height ? in.width - column - x : 0;
+      const int count = left < 0 ? 0 : left < kBlock ? int(left) : kBlock;
+      load_quad(c, (view * in.height + row + y) * in.width + column + x, count, t,
+                y / kBlock * (kTile / kBlock) + x / kBlock, y % kBlock);
     }
 }
 
-// Sums of each of n vectors.
-A3D_INLINE void sums(const F* v, int n, float* out) {
-  for (int i = 0; i < n; i++) out[i] = sum(v[i]);
+// Opacity of a splat at the pixels of the blocks it touches, 0 where it is skipped.
+A3D_INLINE void alphas_of(const SplatRecord& r, float cx, float cy, unsigned blocks, const Places& places, F* alphas) {
+  for (; blocks; blocks &= blocks - 1)
+    for (int v = 0; v < kVectors; v++) {
+      const int at = __builtin_ctz(blocks) * kVectors + v;
+      const F dx = places.x[at] - cx, dy = places.y[at] - cy;
+      const F e = (r.log2_opacity - (r.c * dy) * dy) - (r.a * dx + r.b * dy) * dx;
+      *alphas++ = keep(e >= kLog2AlphaMin, min(exp2(e), splat(kAlphaMax)));
+    }
 }
 
-// Walks one splat over the blocks it touches. Returns the blocks that are done now.
+// Closes the pixels that this splat would bring to the end of their transmittance: from now on T and D - P are 0 there,
+// which makes all later gradients 0. Returns whether the block has an open pixel left.
+A3D_INLINE bool close_pixels(F& alpha, F& before, F& after, F& rest, TilePixels& t, int block, int at) {
+  const I open = after > kTransmittanceMin;
+  alpha = keep(open, alpha), before = keep(open, before), after = keep(open, after), rest = keep(open, rest);
+  t.open[at] = after;
+  unsigned left = 0;
+  for (int v = 0; v < kVectors; v++) left |= bits_gt(t.open[block * kVectors + v], F{});
+  return left != 0;
+}
+
+// Walks one splat, centred at (x, y) relative to the tile's first pixel centre, over the blocks it touches. Returns the
+// blocks that are done now. Alphas come from a loop of their own, as in the forward pass and for the same reason.
 template <bool with_depth>
 A3D_INLINE unsigned walk(const SplatRecord& r, float x, float y, unsigned blocks, TilePixels& t, const Places& places,
                          float out[kGradients]) {
-  F v0 = F{}, vx = F{}, vy = F{}, vxx = F{}, vxy = F{}, vyy = F{}, red = F{}, green = F{}, blue = F{}, depth = F{};
+  const float cx = x - kCentre, cy = y - kCentre;
+  F alphas[kTileVectors];
+  alphas_of(r, cx, cy, blocks, places, alphas);
+  const F* next_alpha = alphas;
+  F sums[kGradients] = {};
   unsigned done = 0;
-  // Relative to the tile's centre, where the moments are taken: numbers stay below 8 and squares keep their digits.
-  const float cx = x - 7.5f, cy = y - 7.5f;
-  do {
+  for (; blocks; blocks &= blocks - 1) {
     const int block = __builtin_ctz(blocks);
-    blocks &= blocks - 1;
-    bool open = false;
     for (int v = 0; v < kVectors; v++) {
       const int at = block * kVectors + v;
-      const F px = places.x[at], py = places.y[at];
-      const F dx = px - cx, dy = py - cy;
-      const F e = r.log2_opacity - (r.a * dx + r.b * dy) * dx - (r.c * dy) * dy;
-      const F raw = exp2(e);
-      const F before = t.open[at];
-      // An alpha of 0 changes nothing below, so pixels that skip the splat need no other care.
-      F alpha = keep((e >= kLog2AlphaMin) & (before > 0.f), min(raw, splat(kAlphaMax)));
-      F weight = alpha * before;
-      F after = before - weight;
-      const I closes = (after <= kTransmittanceMin) & (alpha > 0.f);
-      if (__builtin_expect(any(closes), 0)) {
-        alpha = keep(~closes, alpha), weight = keep(~closes, weight), after = keep(~closes, after);
-      }
-      t.open[at] = after;
-      open |= any(after > 0.f);
+      F alpha = *next_alpha++, before = t.open[at], rest = t.rest[at];
+      F after = (1.f - alpha) * before;
+      if (__builtin_expect(bits_le(after, splat(kTransmittanceMin)) & bits_gt(before, F{}), 0))
+        if (!close_pixels(alpha, before, after, rest, t, block, at)) done |= 1u << block;
+      const F weight = alpha * before;
       F along = r.colour[0] * t.red[at] + r.colour[1] * t.green[at] + r.colour[2] * t.blue[at];
       if (with_depth) along += r.z * t.depth[at];
-      const F rest = t.rest[at] - weight * along;
-      t.rest[at] = rest;
-      F g = alpha * (before * along - rest * reciprocal(1.f - alpha));
-      g = keep(raw < kAlphaMax, g);  // a clamped alpha does not follow its parameters
-      red += weight * t.red[at], green += weight * t.green[at], blue += weight * t.blue[at];
-      if (with_depth) depth += weight * t.depth[at];
-      v0 += g;
-      const F gx = g * px, gy = g * py;
-      vx += gx, vy += gy, vxx += gx * px, vxy += gx * py, vyy += gy * py;
+      rest -= weight * along;
+      t.open[at] = after, t.rest[at] = rest;
+      const F g = keep(alpha < kAlphaMax,  // a clamped alpha does not follow its parameters
+                       weight * along - (alpha * rest) * reciprocal(1.f - alpha));
+      sums[kV] += g, sums[kVx] += g * places.x[at], sums[kVy] += g * places.y[at];
+      sums[kVxx] += g * places.xx[at], sums[kVxy] += g * places.xy[at], sums[kVyy] += g * places.yy[at];
+      sums[kRed] += weight * t.red[at], sums[kGreen] += weight * t.green[at], sums[kBlue] += weight * t.blue[at];
+      if (with_depth) sums[kDepth] += weight * t.depth[at];
     }
-    if (__builtin_expect(!open, 0)) done |= 1u << block;
-  } while (blocks);
+  }
 
-  const F all[10] = {v0, vx, vy, vxx, vxy, vyy, red, green, blue, depth};
-  float s[10];
-  sums(all, with_depth ? 10 : 9, s);
-  if (!with_depth) s[9] = 0.f;
+  float s[kGradients];
+  add_lanes<with_depth ? 10 : 9>(sums, s);
   // Shift the moments to the splat's centre.
-  out[kV] = s[0];
-  out[kVx] = s[1] - cx * s[0], out[kVy] = s[2] - cy * s[0];
-  out[kVxx] = s[3] - 2.f * cx * s[1] + cx * cx * s[0];
-  out[kVxy] = s[4] - cx * s[2] - cy * s[1] + cx * cy * s[0];
-  out[kVyy] = s[5] - 2.f * cy * s[2] + cy * cy * s[0];
-  for (int i = 6; i < 10; i++) out[i] = s[i];
+  out[kV] = s[kV];
+  out[kVx] = s[kVx] - cx * s[kV], out[kVy] = s[kVy] - cy * s[kV];
+  out[kVxx] = s[kVxx] - 2.f * cx * s[kVx] + cx * cx * s[kV];
+  out[kVxy] = s[kVxy] - cx * s[kVy] - cy * s[kVx] + cx * cy * s[kV];
+  out[kVyy] = s[kVyy] - 2.f * cy * s[kVy] + cy * cy * s[kV];
+  out[kRed] = s[kRed], out[kGreen] = s[kGreen], out[kBlue] = s[kBlue], out[kDepth] = with_depth ? s[kDepth] : 0.f;
   return done;
 }
 }  // namespace
@@ -119,14 +153,8 @@ void blend_tile_backward(const SplatInputs& in, const SplatState& state, const S
   const float origin_x = float(tile_x * kTile) + 0.5f, origin_y = float(tile_y * kTile) + 0.5f;
 
   TilePixels pixels;
-  load_pixels(in, c, view, tile_x * kTile, tile_y * kTile, pixels);
-  Places places;
-  const F lx = lane_x(), ly = lane_y();
-  for (int block = 0; block < kBlocks; block++)
-    for (int v = 0; v < kVectors; v++) {
-      places.x[block * kVectors + v] = lx + (block_x(block) - 7.5f);
-      places.y[block * kVectors + v] = ly + (block_y(block) + float(v * kRows) - 7.5f);
-    }
+  load_tile(in, c, view, tile_x * kTile, tile_y * kTile, pixels);
+  const Places places = places_of_tile();
   unsigned alive = (1u << kBlocks) - 1;
   for (int64_t pair = begin; pair < end; pair++) {
     const int64_t ahead = pair + 8 < end ? pair + 8 : end - 1;
