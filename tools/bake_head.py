@@ -123,7 +123,7 @@ def _skinning(origin: source.Source, bust: parts.Bust) -> np.ndarray:
     head = weight[:, parts.descendants(origin, "head")].sum(1)
     neck = weight[:, parts.descendants(origin, "neck01")].sum(1) - head
     out = np.zeros((max(r.stop for r in bust.ranges.values()), 5))
-    out[: len(bust.kept), :3] = np.stack([1 - neck - head, neck, head], 1)
+    out[: len(bust.kept), :3] = np.clip(np.stack([1 - neck - head, neck, head], 1), 0, 1)
     out[bust.ranges["tongue"]] = [0, 0, 1, 0, 0]
     out[bust.ranges["eye_left"], 3] = out[bust.ranges["eye_right"], 4] = 1
     for jaw in ("upper", "lower"):
@@ -133,14 +133,14 @@ def _skinning(origin: source.Source, bust: parts.Bust) -> np.ndarray:
 
 def _mirror(origin: source.Source, bust: parts.Bust, shape: np.ndarray) -> np.ndarray:
     """Returns for each vertex its partner on the other side: MakeHuman's table, and nearest points on built parts."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     place = np.full(len(origin.template), -1)
     place[bust.kept] = np.arange(len(bust.kept))
     out = np.arange(len(shape))
     out[: len(bust.kept)] = place[origin.mirror[bust.kept]]
     built = np.arange(len(bust.kept), len(shape))
-    out[built] = built[cKDTree(shape[built]).query(shape[built] * [-1, 1, 1])[1]]
+    out[built] = built[KDTree(shape[built]).query(shape[built] * [-1, 1, 1])[1]]
     return out
 
 

