@@ -10,7 +10,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d
+from torch.nn.functional import avg_pool2d
 
 from avatar3d.core import AvatarError
 
@@ -85,19 +85,28 @@ def ms_ssim(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"]) -> float:
 
 def _terms(x: Float[Tensor, "1 3 h w"], y: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, Tensor]:
     """Returns contrast-structure and luminance of each window."""
-    mean_x, mean_y = _blur(x), _blur(y)
-    var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
-    covariance = _blur(x * y) - mean_x * mean_y
+    mean_x, mean_y, square_x, square_y, product = _blur(torch.cat([x, y, x * x, y * y, x * y])).split(1)
+    var_x, var_y = square_x - mean_x**2, square_y - mean_y**2
+    covariance = product - mean_x * mean_y
     contrast = (2 * covariance + _C2) / (var_x + var_y + _C2)
     return contrast, (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1)
 
 
-def _blur(planes: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h2 w2"]:
-    """Returns Gaussian-weighted means of all windows that lie inside."""
+def _blur(planes: Float[Tensor, "m 3 h w"]) -> Float[Tensor, "m 3 h2 w2"]:
+    """Returns Gaussian-weighted means of all windows that lie inside.
+
+    Weighted sums of shifted views: in double precision ten times as fast as PyTorch's convolution.
+    """
     offset = torch.arange(_WINDOW, dtype=torch.float64) - _WINDOW // 2
     kernel = torch.exp(-(offset**2) / (2 * _SIGMA**2))
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, _WINDOW)
-    return conv2d(conv2d(planes, kernel, groups=3), kernel.mT, groups=3)
+    weights = (kernel / kernel.sum()).tolist()
+    for axis in (-1, -2):
+        length = planes.shape[axis] - _WINDOW + 1
+        total = planes.narrow(axis, 0, length) * weights[0]
+        for i, weight in enumerate(weights[1:], start=1):
+            total.add_(planes.narrow(axis, i, length), alpha=weight)
+        planes = total
+    return planes
 
 
 def _planes(image: Float[Tensor, "h w 3"]) -> Float[Tensor, "1 3 h w"]:

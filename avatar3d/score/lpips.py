@@ -41,15 +41,15 @@ def lpips(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"]) -> float:
     convolutions, heads = _weights(assets.path("lpips-alexnet"))
     with torch.no_grad():
         total = torch.zeros(())
-        for x, y, head in zip(_features(a, convolutions), _features(b, convolutions), heads, strict=True):
-            total = total + conv2d((_unit(x) - _unit(y)) ** 2, head).mean()
+        for x, head in zip(_features(torch.stack([a, b]), convolutions), heads, strict=True):
+            total = total + conv2d((_unit(x[:1]) - _unit(x[1:])) ** 2, head).mean()
     return float(total)
 
 
-def _features(image: Float[Tensor, "h w 3"], convolutions: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+def _features(images: Float[Tensor, "b h w 3"], convolutions: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
     """Returns the activations after each of AlexNet's five convolutions."""
-    x = (image.float() * 2 - 1 - torch.tensor(_SHIFT)) / torch.tensor(_SCALE)
-    x = x.permute(2, 0, 1)[None]
+    x = (images.float() * 2 - 1 - torch.tensor(_SHIFT)) / torch.tensor(_SCALE)
+    x = x.permute(0, 3, 1, 2).contiguous()
     out = []
     for i, ((weight, bias), (stride, padding)) in enumerate(zip(convolutions, _STRIDE_PADDING, strict=True)):
         x = relu(conv2d(x, weight, bias, stride=stride, padding=padding))
