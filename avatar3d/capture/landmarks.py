@@ -28,6 +28,7 @@ _SURE = 0.75  # an upright face scores .8 to .97; one that is not, less
 _CERTAIN = (
     12.0  # log odds: a face measured upside down reaches 9 to 13, an upright one of 25 pixels 14, of 100 pixels 21
 )
+_SECOND = 5.0  # log odds below which a further face of a picture is not believed
 _PASSES = 4  # an upside-down box needs three
 _CANDIDATES = 24  # boxes measured in one look at a picture
 _MARGIN = 1.5  # side of the crop over the face's box
@@ -173,7 +174,8 @@ class Landmarker:
                 faces.append(face)
         kept: list[Face] = []
         for face in sorted(faces, key=lambda f: -f.logit):
-            if all(overlap(face.box, other.box) < _OVERLAP for other in kept):
+            doubtful = kept and face.logit < _SECOND
+            if not doubtful and all(overlap(face.box, other.box) < _OVERLAP for other in kept):
                 kept.append(face)
         return sorted(kept, key=lambda f: -f.box.side)
 

@@ -49,7 +49,7 @@ class Person:
         cut_x1, cut_y1 = min(width, round(x1)), min(height, round(y1))
         return cut_x0, cut_y0, cut_x1 - cut_x0, cut_y1 - cut_y0
 
-    def moved(self, x: float, y: float, scale: float) -> "Person":
+    def moved(self, x: int, y: int, scale: float) -> "Person":
         """Returns the same person in the pixels of a window at (x, y), shrunk by `scale`."""
         face = replace(self.face, x=(self.face.x - x) * scale, y=(self.face.y - y) * scale, side=self.face.side * scale)
         left, top, right, bottom = self.reach
