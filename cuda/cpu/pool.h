@@ -26,9 +26,9 @@ class Pool {
   }
 
  private:
-  // Workers and the caller look for news this often before they sleep: the stages of one call follow each other within
-  // microseconds, while waking a sleeping thread takes fifty.
-  static constexpr int kSpins = 2000;
+  // Workers and the caller look for news this often (some 50 us) before they sleep: the stages of one call follow each
+  // other within microseconds, and waking a thread takes as long.
+  static constexpr int kSpins = 1500;
 
   static void relax() {
 #if defined(__x86_64__)
@@ -57,24 +57,23 @@ class Pool {
     std::lock_guard<std::mutex> one_caller(callers_);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      while (int(workers_) < threads - 1) {
-        std::thread([this, id = workers_] { work(id); }).detach();
-        workers_++;
-      }
+      for (; workers_ < threads - 1; workers_++) std::thread([this, id = workers_] { work(id); }).detach();
       task_ = &f;
       count_ = n;
-      next_.store(0, std::memory_order_relaxed);
       wanted_ = threads - 1;
-      active_.store(threads - 1, std::memory_order_relaxed);
+      next_.store(0, std::memory_order_relaxed);
       generation_.fetch_add(1, std::memory_order_release);
     }
     if (sleeping_.load() > 0) wake_.notify_all();
     drain(f, n);
+    // Closes the job: a worker that has not begun by now, because the machine is busy, is not waited for.
+    std::unique_lock<std::mutex> lock(mutex_);
+    task_ = nullptr;
+    if (active_.load() == 0) return;
+    lock.unlock();
     for (int spin = 0; spin < kSpins && active_.load(std::memory_order_acquire); spin++) relax();
-    if (active_.load(std::memory_order_acquire)) {
-      std::unique_lock<std::mutex> lock(mutex_);
-      done_.wait(lock, [&] { return active_.load(std::memory_order_acquire) == 0; });
-    }
+    lock.lock();
+    done_.wait(lock, [&] { return active_.load() == 0; });
   }
 
   void drain(const std::function<void(int64_t)>& f, int64_t n) {
@@ -85,23 +84,19 @@ class Pool {
     uint64_t seen = 0;
     for (;;) {
       for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; spin++) relax();
-      const std::function<void(int64_t)>* task;
-      int64_t count;
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        sleeping_++;
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
-        sleeping_--;
-        seen = generation_.load(std::memory_order_acquire);
-        if (id >= wanted_) continue;
-        task = task_;
-        count = count_;
-      }
+      std::unique_lock<std::mutex> lock(mutex_);
+      sleeping_++;
+      wake_.wait(lock, [&] { return generation_.load() != seen; });
+      sleeping_--;
+      seen = generation_.load();
+      if (id >= wanted_ || !task_) continue;
+      const std::function<void(int64_t)>* task = task_;
+      const int64_t count = count_;
+      active_++;
+      lock.unlock();
       drain(*task, count);
-      if (active_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-        std::lock_guard<std::mutex> lock(mutex_);  // so that the caller is not between its check and its sleep
-        done_.notify_one();
-      }
+      lock.lock();
+      if (--active_ == 0) done_.notify_one();
     }
   }
 

@@ -42,12 +42,14 @@ SplatState carve(Carver& block, int64_t splats, int64_t views, int64_t width, in
   const BinPlan plan = bin_plan(views, tiles, threads);
   // What the backward pass reads comes first: its place must not depend on `threads`, which may change between passes.
   s.records = block.take<SplatRecord>(all);
+  s.rects = block.take<TileRect>(all);
   s.tile_begin = block.take<int64_t>(views * (tiles + 1));
   s.tile_live = block.take<uint32_t>(views * tiles);
   s.visible = block.take<int64_t>(views);
   s.slot_counts = block.take<uint32_t>(views);
   s.pair_splat = block.take<uint32_t>(pairs);
   s.pair_blocks = block.take<uint16_t>(pairs);
+  s.chunks = block.take<ChunkSummary>(views * chunks_of(splats));
   s.keys = block.take<uint32_t>(all);
   s.order = block.take<uint32_t>(all);
   s.sort_keys = block.take<uint32_t>(all);
@@ -62,8 +64,6 @@ struct Scratch {
   int64_t* slot_begin;
   float* cameras;
 };
-
-int64_t chunks_of(int64_t splats) { return (splats + kChunk - 1) / kChunk; }
 
 Scratch carve_backward(Carver& block, int64_t splats, int64_t views, int64_t slots) {
   Scratch s;

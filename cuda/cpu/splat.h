@@ -19,10 +19,19 @@ constexpr uint32_t kHidden = 0xffffffffu;       // depth key of a splat that is 
 struct alignas(64) SplatRecord {
   float x, y, a, b, c, log2_opacity, colour[3], z;
   float slope_x, slope_y;  // -b / 2a and -b / 2c: where the ellipse is nearest along a row or column
-  uint32_t slot;           // its first slot: one per tile of its rectangle, row by row
-  uint16_t tile_x, tile_y; // corner of that rectangle
-  uint16_t tiles_wide, tiles_high;
-  uint32_t unused;
+};
+
+// The tiles that a splat may touch, none when it is not drawn; and its first gradient slot: one per tile, row by row.
+struct TileRect {
+  uint16_t x, y, wide, high;
+  uint32_t slot;
+  uint32_t count() const { return uint32_t(wide) * high; }
+};
+
+// What the projection knows about kChunk splats, for the sort.
+struct ChunkSummary {
+  uint32_t nearest, farthest, drawn;  // depth keys, number
+  uint64_t slots;
 };
 
 // What a tile adds to a splat's gradient: v = alpha dL/dalpha over the pixels, with moments about the splat's centre.
@@ -40,6 +49,8 @@ struct SplatInputs {
 // Arrays inside the caller's workspace; they live from forward to backward.
 struct SplatState {
   SplatRecord* records;  // views x splats
+  TileRect* rects;       // views x splats
+  ChunkSummary* chunks;  // views x chunks
   uint32_t* keys;        // views x splats: depth as sortable bits, kHidden when not drawn
   uint32_t* order;       // views x splats: the drawn ones, near to far
   uint32_t* sort_keys;   // views x splats, scratch of the sort
@@ -72,6 +83,7 @@ struct SplatGradients {
 };
 constexpr int kCameraGradients = 16;  // 3x4 w2c rows, then fx, fy, cx, cy
 constexpr int64_t kChunk = 1024;      // splats per task of the projections; fixes the order of sums
+inline int64_t chunks_of(int64_t splats) { return (splats + kChunk - 1) / kChunk; }
 
 }  // namespace a3d
 

@@ -14,6 +14,9 @@ namespace {
 // Exactly testing every tile pays only for splats that span more tiles than this; the blend drops the rest anyway.
 constexpr int kTestAbove = 6;
 
+// Fewer splats than this are sorted and counted faster by one thread: two pass each other's cache lines to and fro.
+constexpr int64_t kSortPart = 100000;
+
 // Whether the ellipse alpha >= 1/255 reaches a pixel centre of the tile: the nearest point of a rectangle under the
 // ellipse's metric lies on the edge towards the centre (Radl et al., "StopThePop", 2024).
 bool reaches(const SplatRecord& r, int64_t tile_x, int64_t tile_y) {
@@ -25,12 +28,21 @@ bool reaches(const SplatRecord& r, int64_t tile_x, int64_t tile_y) {
   return q <= (r.log2_opacity - kLog2AlphaMin) * 1.00001f + 1e-5f;
 }
 
+// Calls visit(tile, whether the splat reaches it) for the tiles of a rectangle. Most rectangles have up to 2x2 tiles, and
+// how many cannot be guessed: those take one path without branches, in which tiles beyond the rectangle are not reached.
 template <class Visit>
-void for_each_tile(const SplatRecord& r, int64_t tiles_x, const Visit& visit) {
-  const bool test = r.tiles_wide * r.tiles_high > kTestAbove;
-  for (int64_t y = r.tile_y; y < r.tile_y + r.tiles_high; y++)
-    for (int64_t x = r.tile_x; x < r.tile_x + r.tiles_wide; x++)
-      if (!test || reaches(r, x, y)) visit(y * tiles_x + x);
+void for_each_tile(const TileRect rect, const SplatRecord* record, int64_t tiles_x, const Visit& visit) {
+  const int64_t first = rect.y * tiles_x + rect.x;
+  if (rect.wide <= 2 && rect.high <= 2) {
+    const bool right = rect.wide > 1, below = rect.high > 1;
+    visit(first, true), visit(first + 1, right);
+    visit(first + tiles_x, below), visit(first + tiles_x + 1, right && below);
+    return;
+  }
+  const bool test = rect.count() > kTestAbove;
+  for (int64_t y = 0; y < rect.high; y++)
+    for (int64_t x = 0; x < rect.wide; x++)
+      visit(first + y * tiles_x + x, !test || reaches(*record, rect.x + x, rect.y + y));
 }
 
 struct Range {
@@ -44,71 +56,75 @@ void run_parts(int64_t parts, const Function& f) {
   Pool::run(parts, int(parts), f);
 }
 
+// Turns the parts' counters into where each part writes its first key of a digit: digit by digit, part by part.
+void prefix(uint32_t* histogram, int64_t stride, int64_t parts, int64_t digits) {
+  uint32_t sum = 0;
+  for (int64_t d = 0; d < digits; d++)
+    for (int64_t part = 0; part < parts; part++) {
+      uint32_t& count = histogram[part * stride + d];
+      std::swap(sum, count), sum += count;
+    }
+}
+
+void count_digits(const uint32_t* keys, Range range, int shift, uint32_t mask, uint32_t* counts) {
+  std::memset(counts, 0, (mask + 1) * sizeof(uint32_t));
+  for (int64_t i = range.begin; i < range.end; i++) counts[(keys[i] >> shift) & mask]++;
+}
+
 void sort_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan) {
-  const int64_t n = in.splats, parts = plan.parts;
-  SplatRecord* records = state.records + view * n;
+  const int64_t n = in.splats, chunks = chunks_of(n), parts = std::clamp<int64_t>(n / kSortPart, 1, plan.parts);
   uint32_t* depth = state.keys + view * n;
   uint32_t *keys = state.sort_keys + view * n, *order = state.sort_order + view * n;
-  uint32_t *other_keys = depth, *other_order = state.order + view * n;
+  uint32_t *other_keys = depth, *other_order = state.order + view * n;  // the depths are not needed after the first pass
   uint32_t* histogram = state.histogram + view * parts * plan.histogram;
 
-  struct Summary {
-    uint32_t low = kHidden, high = 0, drawn = 0;
-    uint64_t slots = 0;
-  } summary[64];
-  run_parts(parts, [&](int64_t part) {
-    Summary s;
-    const Range range = part_of(n, part, parts);
-    for (int64_t i = range.begin; i < range.end; i++) {
-      if (depth[i] == kHidden) continue;
-      s.low = std::min(s.low, depth[i]), s.high = std::max(s.high, depth[i]), s.drawn++;
-      s.slots += uint64_t(records[i].tiles_wide) * records[i].tiles_high;
-    }
-    summary[part] = s;
-  });
-  uint32_t low = kHidden, high = 0, drawn = 0;
+  ChunkSummary* summaries = state.chunks + view * chunks;
+  uint32_t nearest = kHidden, farthest = 0, drawn = 0;
   uint64_t slots = 0;
-  for (int64_t part = 0; part < parts; part++) {
-    Summary& s = summary[part];
-    low = std::min(low, s.low), high = std::max(high, s.high);
-    std::swap(drawn, s.drawn), drawn += s.drawn;  // s.drawn and s.slots become what comes before the part
+  for (int64_t chunk = 0; chunk < chunks; chunk++) {
+    ChunkSummary& s = summaries[chunk];
+    nearest = std::min(nearest, s.nearest), farthest = std::max(farthest, s.farthest);
+    std::swap(drawn, s.drawn), drawn += s.drawn;  // these two become what comes before the chunk
     std::swap(slots, s.slots), slots += s.slots;
   }
   state.visible[view] = drawn;
   state.slot_counts[view] = uint32_t(std::min<uint64_t>(slots, UINT32_MAX));
   if (!drawn) return;
-  run_parts(parts, [&](int64_t part) {
-    const Range range = part_of(n, part, parts);
-    uint32_t at = summary[part].drawn;
-    uint64_t slot = summary[part].slots;
-    for (int64_t i = range.begin; i < range.end; i++) {
-      if (depth[i] == kHidden) continue;
-      keys[at] = depth[i] - low, order[at++] = uint32_t(i);
-      records[i].slot = uint32_t(slot);
-      slot += uint64_t(records[i].tiles_wide) * records[i].tiles_high;
-    }
-  });
-
-  const int bits = std::bit_width(high - low), passes = std::max(1, (bits + kDigitBits - 1) / kDigitBits);
+  const int bits = std::bit_width(farthest - nearest), passes = std::max(1, (bits + kDigitBits - 1) / kDigitBits);
   const int digit = std::max(1, (bits + passes - 1) / passes);
   const uint32_t mask = (1u << digit) - 1;
+
+  // Packs the drawn splats, hands out their slots, and counts the lowest digits on the way.
+  run_parts(parts, [&](int64_t part) {
+    const Range range = part_of(chunks, part, parts);
+    if (range.begin == range.end) return void(std::memset(histogram + part * plan.histogram, 0, (mask + 1) * 4));
+    const uint32_t first = summaries[range.begin].drawn;
+    uint32_t at = first, slot = uint32_t(summaries[range.begin].slots);
+    TileRect* rects = state.rects + view * n;
+    for (int64_t i = range.begin * kChunk; i < std::min(n, range.end * kChunk); i++) {
+      rects[i].slot = slot;
+      slot += rects[i].count();
+      if (depth[i] != kHidden) keys[at] = depth[i] - nearest, order[at++] = uint32_t(i);
+    }
+    count_digits(keys, {first, at}, 0, mask, histogram + part * plan.histogram);
+  });
+  const auto packed = [&](int64_t part) -> int64_t {  // where a part's keys begin before the first pass
+    const int64_t chunk = part_of(chunks, part, parts).begin;
+    return chunk < chunks ? summaries[chunk].drawn : drawn;
+  };
   for (int pass = 0; pass < passes; pass++) {
     const int shift = pass * digit;
-    run_parts(parts, [&](int64_t part) {
-      uint32_t* counts = histogram + part * plan.histogram;
-      std::memset(counts, 0, sizeof(uint32_t) << digit);
-      const Range range = part_of(drawn, part, parts);
-      for (int64_t i = range.begin; i < range.end; i++) counts[(keys[i] >> shift) & mask]++;
-    });
-    uint32_t sum = 0;
-    for (uint32_t d = 0; d <= mask; d++)
-      for (int64_t part = 0; part < parts; part++) {
-        uint32_t& count = histogram[part * plan.histogram + d];
-        std::swap(sum, count), sum += count;
-      }
+    const auto range_of = [&](int64_t part) {
+      return pass ? part_of(drawn, part, parts) : Range{packed(part), part + 1 < parts ? packed(part + 1) : drawn};
+    };
+    if (pass)
+      run_parts(parts, [&](int64_t part) {
+        count_digits(keys, range_of(part), shift, mask, histogram + part * plan.histogram);
+      });
+    prefix(histogram, plan.histogram, parts, mask + 1);
     run_parts(parts, [&](int64_t part) {
       uint32_t* next = histogram + part * plan.histogram;
-      const Range range = part_of(drawn, part, parts);
+      const Range range = range_of(part);
       for (int64_t i = range.begin; i < range.end; i++) {
         const uint32_t to = next[(keys[i] >> shift) & mask]++;
         other_keys[to] = keys[i], other_order[to] = order[i];
@@ -122,31 +138,38 @@ void sort_view(const SplatInputs& in, const SplatState& state, int64_t view, con
 void count_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan) {
   const int64_t tiles = state.tiles_x * state.tiles_y;
   const SplatRecord* records = state.records + view * in.splats;
+  const TileRect* rects = state.rects + view * in.splats;
   const uint32_t* order = state.order + view * in.splats;
   uint32_t* histogram = state.histogram + view * plan.parts * plan.histogram;
-  run_parts(plan.parts, [&](int64_t part) {
+  const auto count = [&](int64_t part) {
     uint32_t* counts = histogram + part * plan.histogram;
-    std::memset(counts, 0, tiles * sizeof(uint32_t));
+    std::memset(counts, 0, (tiles + state.tiles_x + 1) * sizeof(uint32_t));
     const Range range = part_of(state.visible[view], part, plan.parts);
     for (int64_t i = range.begin; i < range.end; i++) {
-      __builtin_prefetch(&records[order[std::min(i + 16, range.end - 1)]]);
-      for_each_tile(records[order[i]], state.tiles_x, [&](int64_t tile) { counts[tile]++; });
+      const uint32_t id = order[i];
+      for_each_tile(rects[id], records + id, state.tiles_x, [&](int64_t tile, bool hit) { counts[tile] += hit; });
     }
-  });
+  };
+  if (in.splats >= kSortPart) return run_parts(plan.parts, count);
+  for (int64_t part = 0; part < plan.parts; part++) count(part);
 }
 
 void list_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan) {
   const SplatRecord* records = state.records + view * in.splats;
+  const TileRect* rects = state.rects + view * in.splats;
   const uint32_t* order = state.order + view * in.splats;
   const int64_t base = state.tile_begin[view * (state.tiles_x * state.tiles_y + 1)];
   uint32_t* histogram = state.histogram + view * plan.parts * plan.histogram;
   run_parts(plan.parts, [&](int64_t part) {
-    uint32_t* next = histogram + part * plan.histogram;
+    uint32_t *next = histogram + part * plan.histogram, nowhere = 0;
     const Range range = part_of(state.visible[view], part, plan.parts);
     for (int64_t i = range.begin; i < range.end; i++) {
-      __builtin_prefetch(&records[order[std::min(i + 16, range.end - 1)]]);
-      for_each_tile(records[order[i]], state.tiles_x,
-                    [&](int64_t tile) { state.pair_splat[base + next[tile]++] = order[i]; });
+      const uint32_t id = order[i];
+      for_each_tile(rects[id], records + id, state.tiles_x, [&](int64_t tile, bool hit) {
+        // A tile that is not reached may have no room left: its write goes to a place that nobody reads.
+        *(hit ? &state.pair_splat[base + next[tile]] : &nowhere) = id;
+        next[tile] += hit;
+      });
     }
   });
 }
@@ -161,7 +184,7 @@ void run_views(int64_t views, int64_t parts, int threads, const Stage& stage) {
 
 BinPlan bin_plan(int64_t views, int64_t tiles, int threads) {
   const int64_t parts = views >= threads ? 1 : std::clamp<int64_t>(threads, 1, 16);
-  return {parts, std::max<int64_t>(int64_t(1) << kDigitBits, tiles)};
+  return {parts, std::max<int64_t>(int64_t(1) << kDigitBits, 2 * tiles + 2)};  // some tiles beyond the last are touched
 }
 
 void sort_by_depth(const SplatInputs& in, const SplatState& state, int threads) {

@@ -149,6 +149,7 @@ void blend_tile_backward(const SplatInputs& in, const SplatState& state, const S
   const int64_t end = begin + state.tile_live[view * tiles + tile];
   if (begin == end) return;
   const SplatRecord* records = state.records + view * in.splats;
+  const TileRect* rects = state.rects + view * in.splats;
   const int64_t tile_x = tile % state.tiles_x, tile_y = tile / state.tiles_x;
   const float origin_x = float(tile_x * kTile) + 0.5f, origin_y = float(tile_y * kTile) + 0.5f;
 
@@ -158,11 +159,13 @@ void blend_tile_backward(const SplatInputs& in, const SplatState& state, const S
   unsigned alive = (1u << kBlocks) - 1;
   for (int64_t pair = begin; pair < end; pair++) {
     const int64_t ahead = pair + 8 < end ? pair + 8 : end - 1;
-    __builtin_prefetch(&records[state.pair_splat[ahead]]);
-    const SplatRecord& r = records[state.pair_splat[pair]];
+    __builtin_prefetch(&records[state.pair_splat[ahead]]), __builtin_prefetch(&rects[state.pair_splat[ahead]]);
+    const uint32_t id = state.pair_splat[pair];
+    const SplatRecord& r = records[id];
     const unsigned blocks = state.pair_blocks[pair] & alive;
     if (!blocks) continue;
-    const int64_t slot = c.slot_begin[view] + r.slot + (tile_y - r.tile_y) * r.tiles_wide + (tile_x - r.tile_x);
+    const TileRect rect = rects[id];
+    const int64_t slot = c.slot_begin[view] + rect.slot + (tile_y - rect.y) * rect.wide + (tile_x - rect.x);
     float* out = c.slots + slot * kGradients;
     const float x = r.x - origin_x, y = r.y - origin_y;
     alive &= ~(c.grad_depth ? walk<true>(r, x, y, blocks, pixels, places, out)

@@ -32,27 +32,27 @@ struct Columns {
   alignas(64) float x0[kLanes], y0[kLanes], x1[kLanes], y1[kLanes];
 };
 
-A3D_INLINE void write_records(const Columns& columns, unsigned drawn, SplatRecord* records, uint32_t* keys, int lanes) {
-  for (int i = 0; i < lanes; i++) {
-    SplatRecord& r = records[i];
-    float* fields = &r.x;
-    for (int k = 0; k < 12; k++) fields[k] = columns.v[k][i];
-    const bool shown = drawn >> i & 1;
-    r.tile_x = uint16_t(columns.x0[i]), r.tile_y = uint16_t(columns.y0[i]);
-    r.tiles_wide = shown ? uint16_t(int(columns.x1[i]) + 1 - r.tile_x) : 0;
-    r.tiles_high = shown ? uint16_t(int(columns.y1[i]) + 1 - r.tile_y) : 0;
-    uint32_t key;
-    __builtin_memcpy(&key, &r.z, 4);
-    keys[i] = shown ? key : kHidden;
-  }
+A3D_INLINE void write_splat(const Columns& columns, int i, bool drawn, SplatRecord& record, TileRect& rect, uint32_t& key,
+                            ChunkSummary& summary) {
+  float* fields = &record.x;
+  for (int k = 0; k < 12; k++) fields[k] = columns.v[k][i];
+  rect.x = uint16_t(columns.x0[i]), rect.y = uint16_t(columns.y0[i]);
+  rect.wide = drawn ? uint16_t(int(columns.x1[i]) + 1 - rect.x) : 0;
+  rect.high = drawn ? uint16_t(int(columns.y1[i]) + 1 - rect.y) : 0;
+  uint32_t depth;  // of a positive float: sorts as an integer
+  __builtin_memcpy(&depth, &record.z, 4);
+  key = drawn ? depth : kHidden;
+  summary.nearest = key < summary.nearest ? key : summary.nearest;
+  summary.farthest = drawn && key > summary.farthest ? key : summary.farthest;
+  summary.drawn += drawn, summary.slots += rect.count();
 }
 }  // namespace
 
 void project_splats(const SplatInputs& in, const SplatState& state, int64_t view_index, int64_t begin, int64_t end) {
   const View view = view_of(in, view_index);
   const int64_t pose = in.pose(view_index);
-  SplatRecord* records = state.records + view_index * in.splats;
-  uint32_t* keys = state.keys + view_index * in.splats;
+  const int64_t first = view_index * in.splats;
+  ChunkSummary summary = {kHidden, 0, 0, 0};
   const float right = float(in.width), bottom = float(in.height);
 
   for (int64_t i = begin; i < end; i += kLanes) {
@@ -85,9 +85,12 @@ void project_splats(const SplatInputs& in, const SplatState& state, int64_t view
     store(columns.x1, keep(shown, tile_of(p.x + half_x, state.tiles_x - 1)));
     store(columns.y0, keep(shown, tile_of(p.y - half_y, state.tiles_y - 1)));
     store(columns.y1, keep(shown, tile_of(p.y + half_y, state.tiles_y - 1)));
-    const int lanes = end - i < kLanes ? int(end - i) : kLanes;
-    write_records(columns, bits(shown), records + i, keys + i, lanes);
+    const unsigned drawn = bits(shown);
+    for (int j = 0; j < kLanes && i + j < end; j++)
+      write_splat(columns, j, drawn >> j & 1, state.records[first + i + j], state.rects[first + i + j],
+                  state.keys[first + i + j], summary);
   }
+  state.chunks[view_index * chunks_of(in.splats) + begin / kChunk] = summary;
 }
 
 }  // namespace a3d::A3D_ISA

@@ -9,12 +9,11 @@ namespace {
 typedef float Four __attribute__((vector_size(16), aligned(4)));
 
 // Sums the slots of kLanes splats into columns, one vector for each of the kGradients quantities.
-A3D_INLINE void sum_slots(const SplatRecord* records, const SplatCotangents& c, int64_t base, int lanes,
+A3D_INLINE void sum_slots(const TileRect* rects, const SplatCotangents& c, int64_t base, int lanes,
                           F sums[kGradients]) {
   alignas(64) float columns[kGradients][kLanes] = {};
   for (int i = 0; i < lanes; i++) {
-    const SplatRecord& r = records[i];
-    const int64_t begin = base + r.slot, count = int64_t(r.tiles_wide) * r.tiles_high;
+    const int64_t begin = base + rects[i].slot, count = rects[i].count();
     Four a = {}, b = {}, d = {};
     for (int64_t slot = begin; slot < begin + count; slot++) {
       if (!c.slot_used[slot]) continue;
@@ -78,7 +77,7 @@ A3D_INLINE void write_camera(const View& view, const ViewGradient<F>& g, float* 
 template <int bases, bool with_camera>
 void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& c, const SplatGradients& out,
          int64_t first_view, int64_t views, int64_t begin, int64_t end) {
-  const int64_t pose = in.pose(first_view), chunks = (in.splats + kChunk - 1) / kChunk;
+  const int64_t pose = in.pose(first_view), chunks = chunks_of(in.splats);
   for (int64_t i = begin; i < end; i += kLanes) {
     const int lanes = end - i < kLanes ? int(end - i) : kLanes;
     const I lane = lane_index(i, end);
@@ -88,9 +87,9 @@ void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& 
     SplatGradient<F> total = {};
     F logit = F{}, sh[bases][3] = {};
     for (int64_t index = first_view; index < first_view + views; index++) {
-      const SplatRecord* records = state.records + index * in.splats + i;
+      const TileRect* rects = state.rects + index * in.splats + i;
       F sums[kGradients];
-      sum_slots(records, c, c.slot_begin[index], lanes, sums);
+      sum_slots(rects, c, c.slot_begin[index], lanes, sums);
       const View view = view_of(in, index);
       const Footprint<F> f = footprint(view, s.mean, s.quat, s.scale);
       const Projected<F> p = projected(view, f);
@@ -104,7 +103,7 @@ void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& 
       const F colour[3] = {sums[kRed], sums[kGreen], sums[kBlue]};
       // A splat that is not drawn may have a degenerate projection: its zeros must not become NaN.
       I drawn;
-      for (int j = 0; j < kLanes; j++) drawn[j] = j < lanes && records[j].tiles_wide ? -1 : 0;
+      for (int j = 0; j < kLanes; j++) drawn[j] = j < lanes && rects[j].wide ? -1 : 0;
       colour_vjp<bases>(in, view, row, lane, s.mean, colour, drawn, sh, o.mean, camera.position);
       for (int j = 0; j < 3; j++) total.mean[j] += keep(drawn, o.mean[j]), total.scale[j] += keep(drawn, o.scale[j]);
       for (int j = 0; j < 4; j++) total.quat[j] += keep(drawn, o.quat[j]);
