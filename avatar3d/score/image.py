@@ -33,7 +33,7 @@ def psnr(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"], mask: Float[Tenso
         AvatarError: The sizes differ, or the mask is empty.
     """
     _same_size(a, b)
-    squared = (a.double() - b.double()).square().mean(-1)
+    squared = (a - b).square().mean(-1).double()
     error = float(squared.mean() if mask is None else _mean(squared, mask.double()))
     return -10 * math.log10(max(error, _SAME))
 
