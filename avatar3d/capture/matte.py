@@ -161,5 +161,5 @@ def trimap(alpha: Alpha, radius: int) -> UInt8[np.ndarray, "h w"]:
 def _stretch(filtered: Alpha, alpha: Alpha, band: int, low: float, high: float) -> Alpha:
     """Returns the filtered matte stretched inside the uncertain band of `alpha`, sure values outside it."""
     sure = trimap(alpha, band)
-    soft = cv2.min(cv2.max(filtered * (1 / (high - low)) - low / (high - low), 0.0), 1.0)
+    soft = np.clip(filtered * (1 / (high - low)) - low / (high - low), 0, 1)
     return np.where(sure == 128, soft, sure * np.float32(1 / 255))

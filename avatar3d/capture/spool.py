@@ -44,7 +44,7 @@ class Spool:
         with self._lock:
             self._file.seek(self._ends[index])
             data = self._file.read(self._ends[index + 1] - self._ends[index])
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w *c"]]:
         for index in range(len(self)):

@@ -82,8 +82,8 @@ def capture(source: Path | str, options: CaptureOptions = CaptureOptions(), prog
         person = person.moved(window[0][0], window[0][1], scale)
         if given is not None and len(given) and given[0].shape == (height, width):
             given = Window(given, *window)
-    size = (window[1] if window else (width, height))[::-1]
-    if given is not None and given[0].shape[:2] != size:
+    size = window[1] if window is not None else (width, height)
+    if given is not None and given[0].shape[1::-1] != size:
         raise AvatarError(f"{options.masks}: masks of {given[0].shape[1::-1]} pixels for frames of {(width, height)}")
     taken = measure(frames, landmarker, person, given, options.matte, options.cache_mb << 20, progress)
     return _clip(source, frames, fps, taken, size)
@@ -205,8 +205,8 @@ def _clip(source: Path, frames: Frames, fps: float, taken: Measured, size: tuple
     stored = taken.frames if taken.frames is not None else Chosen(frames, range(count))
     return Clip(
         source=source,
-        width=size[1],
-        height=size[0],
+        width=size[0],
+        height=size[1],
         fps=float(fps) if math.isfinite(fps) and fps > 0 else 25.0,
         frames=stored,
         masks=taken.masks,

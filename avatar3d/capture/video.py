@@ -186,10 +186,10 @@ def read_audio(path: Path, start: float, seconds: float, store) -> tuple[Float[n
         layout = "mono" if channels == 1 else "stereo"
         sound = store((1 if channels == 1 else 2, max(1, round(seconds * rate))))
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-        at: int | None = None
+        at, heard = 0, False
         for frame in _decoded(container, stream):
-            if at is None:
-                at = round((float(frame.time or 0.0) - start) * rate)
+            if not heard:
+                at, heard = round((float(frame.time or 0.0) - start) * rate), True
             for part in resampler.resample(frame):
                 samples = part.to_ndarray()
                 low, high = max(0, -at), min(samples.shape[1], sound.shape[1] - at)
@@ -198,7 +198,7 @@ def read_audio(path: Path, start: float, seconds: float, store) -> tuple[Float[n
                 at += samples.shape[1]
             if at >= sound.shape[1]:
                 break
-    return (None, 0) if at is None else (sound, rate)
+    return (sound, rate) if heard else (None, 0)
 
 
 def _open(path: Path):
