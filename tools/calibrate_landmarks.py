@@ -94,14 +94,19 @@ def embed(studio: Studio, rng: np.random.Generator, count: int) -> tuple[np.ndar
 
 def respond(studio: Studio) -> np.ndarray:
     """Returns the detected motion of each landmark per unit of each expression, head x and y, metres (52 478 2)."""
-    size, count = len(studio.head.identities), len(studio.head.expressions)
+    nobody, names = np.zeros(len(studio.head.identities)), studio.head.expressions
+    base = np.zeros((len(names), len(names)))
+    base[names.index("mouthClose"), names.index("jawOpen")] = _AMOUNT  # it closes an open jaw's lips
     rows = []
     for yaw in (-15, 0, 15):
         shot = Shot(yaw * DEGREE)
         metres = 0.24 / 300 / np.array([np.cos(shot.yaw), -1.0])
-        rest = studio.take(shot, np.zeros(size), np.zeros(count)).landmarks
-        turned = [studio.take(shot, np.zeros(size), 0.7 * np.eye(count)[i]).landmarks for i in range(count)]
-        rows.append((np.stack(turned) - rest)[..., :2] * metres / 0.7)
+        rest = studio.take(shot, nobody, base[0]).landmarks
+        row = []
+        for i in range(len(names)):
+            start = studio.take(shot, nobody, base[i]).landmarks if base[i].any() else rest
+            row.append(studio.take(shot, nobody, base[i] + _AMOUNT * np.eye(len(names))[i]).landmarks - start)
+        rows.append(np.stack(row)[..., :2] * metres / _AMOUNT)
     return np.nanmedian(np.stack(rows), 0)
 
 
@@ -168,6 +173,8 @@ def _irises(studio: Studio) -> list[np.ndarray]:
     return out
 
 
+_AMOUNT = 0.7
+"""Of each expression when its response is measured: well seen, and inside the range the network was taught."""
 _RING = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 

@@ -55,7 +55,7 @@ class TrackOptions:
     torso: bool = True
     """Follow the shoulders by optical flow; otherwise the torso trails the head."""
     smooth: bool = True
-    """Take jitter out of the head's pose where it hardly moves."""
+    """Take jitter out of the head's pose where it hardly moves, and tie expressions of neighbouring frames."""
     ridge: float = 200.0
     """Pull of the expressions towards the landmark network's own coefficients."""
     response: float = 1.0
@@ -187,7 +187,7 @@ def _model(surface: Surface, embedding: Embedding, response: float) -> Model:
 
 def _prior(coefficients: np.ndarray, k: float, options: TrackOptions) -> Prior:
     names = heads.ARKIT
-    smooth = np.array([10.0 if n.startswith(_QUICK) else 100.0 for n in names])
+    smooth = np.array([10.0 if n.startswith(_QUICK) else 100.0 for n in names]) * options.smooth
     return Prior(coefficients, ridge=options.ridge, smooth=smooth, k=k)
 
 
