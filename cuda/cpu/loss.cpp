@@ -53,8 +53,21 @@ A3D_INLINE F down(const float (*first)[kLength], int i) {
   return total;
 }
 
-// One input row with its products; what lies outside the picture stays zero.
-void read(const LossPicture& p, int64_t x0, int64_t row, Rows& rows) {
+// Whether the pictures are the same wherever a tile looks.
+bool same(const LossPicture& p, int64_t x0, int64_t y0, int64_t y1) {
+  const int64_t left = x0 - 2 * kLossReach < 0 ? 0 : x0 - 2 * kLossReach;
+  const int64_t right = x0 + kLossWidth + 2 * kLossReach < p.width ? x0 + kLossWidth + 2 * kLossReach : p.width;
+  const int64_t top = y0 - 2 * kLossReach < 0 ? 0 : y0 - 2 * kLossReach;
+  const int64_t bottom = y1 + 2 * kLossReach < p.height ? y1 + 2 * kLossReach : p.height;
+  for (int64_t row = top; row < bottom; row++) {
+    const int64_t at = 3 * (row * p.width + left);
+    if (__builtin_memcmp(p.render + at, p.target + at, size_t(12 * (right - left)))) return false;
+  }
+  return true;
+}
+
+// One input row with its products; what lies outside the picture stays zero. Returns whether the pictures are equal there.
+bool read(const LossPicture& p, int64_t x0, int64_t row, Rows& rows) {
   if (row < 0 || row >= p.height) {
     for (int i = 0; i < kIn; i++) rows.x[i] = rows.y[i] = 0;
   } else {
@@ -67,14 +80,17 @@ void read(const LossPicture& p, int64_t x0, int64_t row, Rows& rows) {
       y[i] = target[i];
     }
   }
+  I differs = {};
   for (int i = 0; i < kIn; i += kLanes) {
     const F x = load(rows.x + i), y = load(rows.y + i);
+    differs |= x != y;
     store(rows.squares + i, x * x + y * y);
     store(rows.product + i, x * y);
   }
   const int to = slot(row);
   const float* from[4] = {rows.x, rows.y, rows.squares, rows.product};
   for (int m = 0; m < 4; m++) along(from[m], rows.blurred[m][to], rows.blurred[m][to + kTaps], kMid);
+  return !any(differs);
 }
 
 // Weights of a row of statistics; zero outside the picture, where there are none.
@@ -158,22 +174,41 @@ float finish(const LossPicture& p, int64_t x0, int64_t row, int own, Rows& rows)
 }  // namespace
 
 void loss_tile(const LossPicture& p, int64_t x0, int64_t y0, double* sums) {
-  Rows rows;
-  for (float* f = rows.x; f < reinterpret_cast<float*>(&rows + 1); f++) *f = 0;
   const int64_t y1 = y0 + kLossHeight < p.height ? y0 + kLossHeight : p.height;
   const int own = 3 * int(x0 + kLossWidth < p.width ? kLossWidth : p.width - x0);
+  if (same(p, x0, y0, y1)) {
+    for (int64_t row = y0; p.gradient && row < y1; row++)
+      for (int i = 0; i < own; i++) p.gradient[3 * (row * p.width + x0) + i] = 0;
+    return;
+  }
+  Rows rows;
+  for (float* f = rows.x; f < reinterpret_cast<float*>(&rows + 1); f++) *f = 0;
+  // A portrait's backdrop is often the same in both pictures: where a whole window is, its loss and slopes are zero, and
+  // where all windows over a row are, its gradient is. `equal` and `still` count such rows on end.
+  int equal = 0, still = 0;
   for (int64_t row = y0 - 2 * kLossReach; row < y1 + 2 * kLossReach; row++) {
-    read(p, x0, row, rows);
-    const int64_t middle = row - kLossReach;
+    equal = read(p, x0, row, rows) ? equal + 1 : 0;
+    const int64_t middle = row - kLossReach, last = middle - kLossReach;
     if (middle < y0 - kLossReach) continue;
     weigh(p, x0, middle, rows);
-    const float ssim = compare(p, middle, own, rows);
-    if (middle >= y0 && middle < y1) sums[1] += ssim;
+    still = equal >= kTaps ? still + 1 : 0;
     const int to = slot(middle);
-    if (p.gradient)
-      for (int s = 0; s < 3; s++) along(rows.slope[s], rows.slopes[s][to], rows.slopes[s][to + kTaps], kOut);
-    const int64_t last = middle - kLossReach;
-    if (last >= y0) sums[0] += finish(p, x0, last, own, rows);
+    if (!still) {
+      const float ssim = compare(p, middle, own, rows);
+      if (middle >= y0 && middle < y1) sums[1] += ssim;
+      if (p.gradient)
+        for (int s = 0; s < 3; s++) along(rows.slope[s], rows.slopes[s][to], rows.slopes[s][to + kTaps], kOut);
+    } else if (p.gradient) {
+      for (int s = 0; s < 3; s++)
+        for (int i = 0; i < kOutRow; i++) rows.slopes[s][to][i] = rows.slopes[s][to + kTaps][i] = 0;
+    }
+    if (last < y0) continue;
+    if (still < kTaps) {
+      sums[0] += finish(p, x0, last, own, rows);
+    } else if (p.gradient) {
+      float* out = p.gradient + 3 * (last * p.width + x0);
+      for (int i = 0; i < own; i++) out[i] = 0;
+    }
   }
 }
 

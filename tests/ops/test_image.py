@@ -45,6 +45,14 @@ def test_any_size_agrees_with_the_twin(size):
     assert_same_as_twin(render, target, None, 0.5)
 
 
+@pytest.mark.parametrize("rows", [(0, 30), (20, 75), (90, 140), (0, 140)])
+def test_equal_backdrops_agree_with_the_twin(rows):
+    render, target, weight = pictures(1, 140, 131)
+    render[:, rows[0] : rows[1], :70] = target[:, rows[0] : rows[1], :70]
+    render[:, :, 90:] = target[:, :, 90:]
+    assert_same_as_twin(render, target, weight, 0.5)
+
+
 def test_the_twin_passes_gradcheck():
     render, target, weight = pictures(1, 6, 7, torch.float64)
     assert torch.autograd.gradcheck(lambda x: reference_fit.l1_ssim(x, target, weight, 0.4), render.requires_grad_())
