@@ -110,9 +110,10 @@ class AnnyHead:
         """
         shaped = self.shaped(identity, pose.expression)
         transforms = self._transforms(identity, pose)[..., :3, :]
-        blended = self.weights @ transforms.mT.flatten(-2)  # columns of each vertex's 3x4 transform, one after another
-        x, y, z = shaped.split(1, dim=-1)
-        return blended[..., :3] * x + blended[..., 3:6] * y + blended[..., 6:9] * z + blended[..., 9:]
+        # Columns of each 3x4 transform; `unbind`, because each slice would cost a full-size zero in the backward.
+        along_x, along_y, along_z, moved = (self.weights @ transforms.mT.flatten(-2)).unflatten(-1, (4, 3)).unbind(-2)
+        x, y, z = (c[..., None] for c in shaped.unbind(-1))
+        return along_x * x + along_y * y + along_z * z + moved
 
     def neutral(self, *batch: int) -> Pose:
         """Returns the rest pose: no expression, no rotation, head space = world."""
