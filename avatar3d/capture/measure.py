@@ -1,12 +1,13 @@
 """One pass over the frames: landmarks in order, mattes beside them on the other core, memory bounded."""
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import local
+from queue import SimpleQueue
 
 import cv2
 import numpy as np
@@ -25,6 +26,7 @@ _PROBES = 8
 _WORKERS = 2
 _AHEAD = 6  # frames in flight between the landmarks and the finished mattes
 _AGAIN = 10  # frames without a face between thorough searches
+_LYING = math.radians(50)  # roll of the face beyond which a rotation flag must be missing
 _JUMP = 0.1  # least overlap of a face with itself one frame later
 
 
@@ -97,6 +99,8 @@ def probe(frames: Frames, landmarker: Landmarker, source: Path) -> Person:
         raise AvatarError(f"{source}: no face found; use pictures that show one face, from the front, well lit")
     if several:
         _log.warning("%s: more than one face; following the largest", source)
+    if abs(float(np.median([following(face).angle for face in seen]))) > _LYING:
+        _log.warning("%s: the face does not stand upright; turn the pictures first", source)
     boxes = np.array([(f.box.x, f.box.y, f.box.side) for f in seen])
     x, y, side = np.median(boxes, 0)
     low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
@@ -191,9 +195,13 @@ class _Mattes:
     """Mattes of frames in order: network and edge on worker threads, steadied and stored on the caller's."""
 
     def __init__(self, frames: Frames):
-        self._backdrop = find_backdrop(frames, Segmenter())
+        self._segmenters: SimpleQueue[Segmenter] = SimpleQueue()
+        for _ in range(_WORKERS):
+            self._segmenters.put(Segmenter())
+        first = self._segmenters.get()
+        self._backdrop = find_backdrop(frames, first)
+        self._segmenters.put(first)
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="matte")
-        self._each = local()
         self._waiting: deque[Future] = deque()
         self._last: tuple[np.ndarray, np.ndarray] | None = None
         self._spool = Spool()
@@ -212,11 +220,11 @@ class _Mattes:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _work(self, image: np.ndarray, face: Face | None) -> tuple[np.ndarray, np.ndarray]:
-        if not hasattr(self._each, "segmenter"):
-            self._each.segmenter = Segmenter()
         height, width = image.shape[:2]
         head = matte.head_square(face.landmarks, width, height) if face is not None else None
-        alpha = matte.coarse(self._each.segmenter, image, head)
+        segmenter = self._segmenters.get()
+        alpha = matte.coarse(segmenter, image, head)
+        self._segmenters.put(segmenter)
         colours = image.astype(np.float32) / 255
         alpha = matte.refine(colours, alpha)
         return colours, alpha if self._backdrop is None else self._backdrop.correct(colours, alpha)

@@ -63,6 +63,7 @@ def capture(source: Path | str, options: CaptureOptions = CaptureOptions(), prog
         clip.frames[0], clip.landmarks.shape  # the first frame (h w 3); (frames, 478, 3)
     """
     source = Path(source)
+    _check(options)
     frames, fps, alone = _open(source, options)
     first = frames[0]
     height, width = first.shape[:2]
@@ -108,6 +109,15 @@ def select(clip: Clip, indices: Sequence[int]) -> Clip:
         audio=audio,
         rate=clip.rate if audio is not None else 0,
     )
+
+
+def _check(options: CaptureOptions) -> None:
+    for name, least in (("size", 32), ("photo_size", 32), ("fps", 0.01), ("start", 0), ("cache_mb", 0)):
+        value = getattr(options, name)
+        if value is not None and not value >= least:
+            raise AvatarError(f"{name} is {value}; it must be {least} or more")
+    if options.end is not None and not options.end > options.start:
+        raise AvatarError(f"end is {options.end} s; it must be later than start, {options.start} s")
 
 
 def _open(source: Path, options: CaptureOptions) -> tuple[Frames, float, bool]:

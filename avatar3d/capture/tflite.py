@@ -1,12 +1,16 @@
 """Small TFLite networks on the CPU: the one place that knows `ai_edge_litert`."""
 
 import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from avatar3d.core import AvatarError
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+_silence = threading.Lock()
 
 
 class Network:
@@ -18,8 +22,9 @@ class Network:
         except ImportError as error:
             raise AvatarError(f"ai-edge-litert does not load ({error}); run `pip install ai-edge-litert`") from error
         # One thread each: the graphs are too small for two, and the capture runs several side by side.
-        self._interpreter = Interpreter(model_content=model, num_threads=1)
-        self._interpreter.allocate_tensors()
+        with _quiet():
+            self._interpreter = Interpreter(model_content=model, num_threads=1)
+            self._interpreter.allocate_tensors()
         given = self._interpreter.get_input_details()[0]
         self._input, self.shape = given["index"], tuple(int(n) for n in given["shape"])
         self._outputs = [(d["index"], int(np.prod(d["shape"]))) for d in self._interpreter.get_output_details()]
@@ -36,3 +41,18 @@ class Network:
         for index, size in self._outputs:  # of two outputs of one size the first counts
             result.setdefault(size, self._interpreter.get_tensor(index))
         return result
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the runtime's greeting off the terminal: it writes to the file descriptor and knows no other switch."""
+    with _silence:
+        sys.stderr.flush()
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

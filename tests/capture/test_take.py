@@ -171,6 +171,35 @@ def test_bad_sources_are_refused_in_one_line(tmp_path, movies):
         assert "\n" not in str(caught.value) and path.name in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"size": 8}, {"fps": 0.0}, {"fps": float("nan")}, {"start": 2.0, "end": 1.0}, {"start": -1.0}, {"photo_size": 0}],
+)
+def test_impossible_options_are_named(portrait, options):
+    with pytest.raises(AvatarError, match="|".join(options)):
+        capture(portrait, CaptureOptions(**options))
+
+
+def test_a_full_disk_is_said_in_one_line(monkeypatch):
+    spool = Spool()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool._file, "write", full)
+    with pytest.raises(AvatarError, match=r"No space left.*TMPDIR"):
+        spool.append(np.zeros((4, 4), np.uint8))
+    assert len(spool) == 0
+
+
+def test_a_face_on_its_side_is_reported(tmp_path, astronaut, caplog):
+    path = tmp_path / "side.png"
+    Image.fromarray(np.ascontiguousarray(np.rot90(astronaut))).save(path)
+    with caplog.at_level(logging.WARNING):
+        clip = capture(path, PLAIN)
+    assert "upright" in caplog.text and not np.isnan(clip.landmarks).any()
+
+
 def test_cut_off_video_is_used_as_far_as_it_goes(movies, shots, caplog):
     path = movies.write("cut.mp4", (shots[:5] * 6), movflags="faststart")
     data = path.read_bytes()
