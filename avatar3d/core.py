@@ -165,15 +165,26 @@ class Motion(_Tensors):
 class HeadModel(Protocol):
     """A stateless parametric head: (identity, pose) to vertices."""
 
-    name: str
-    faces: Int[Tensor, "f 3"]
-    uv: Float[Tensor, "f 3 2"]
-    """Texture coordinates of each face corner in [0, 1], v up; parts never overlap."""
-    regions: Mapping[str, Float[Tensor, " v"]]
-    """Soft vertex weights in [0, 1] by name."""
-    expressions: tuple[str, ...]
-    joints: tuple[str, ...]
-    identities: tuple[str, ...]
+    @property
+    def name(self) -> str: ...
+    @property
+    def faces(self) -> Int[Tensor, "f 3"]: ...
+    @property
+    def uv(self) -> Float[Tensor, "f 3 2"]:
+        """Texture coordinates of each face corner in [0, 1], v up; parts never overlap."""
+        ...
+
+    @property
+    def regions(self) -> Mapping[str, Float[Tensor, " v"]]:
+        """Soft vertex weights in [0, 1] by name."""
+        ...
+
+    @property
+    def expressions(self) -> tuple[str, ...]: ...
+    @property
+    def joints(self) -> tuple[str, ...]: ...
+    @property
+    def identities(self) -> tuple[str, ...]: ...
 
     def vertices(self, identity: Float[Tensor, "*b s"], pose: Pose) -> Float[Tensor, "*b v 3"]:
         """Returns world-space vertices, metres."""
