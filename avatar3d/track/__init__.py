@@ -15,6 +15,7 @@ from avatar3d.track import torso
 from avatar3d.track.embedding import POINTS, SKIN, Embedding, Surface, surface
 from avatar3d.track.embedding import on as embedded
 from avatar3d.track.energy import CORNERS, LIDS, LIPS, OVAL, Model, State, without_similarity
+from avatar3d.track.firm import firm_pose
 from avatar3d.track.flow import torso_flow
 from avatar3d.track.smooth import bridge, bridge_rotations, steady_rotations
 from avatar3d.track.solve import Prior, Stage, align, errors, solve
@@ -54,6 +55,8 @@ class TrackOptions:
     """Keyframes that decide identity and focal length."""
     torso: bool = True
     """Follow the shoulders by optical flow; otherwise the torso trails the head."""
+    firm: bool = True
+    """Correct the head's pose by features followed on its firm parts: skull, hairline, ears."""
     smooth: bool = True
     """Take jitter out of the head's pose where it hardly moves, and tie expressions of neighbouring frames."""
     ridge: float = 200.0
@@ -117,10 +120,12 @@ def track(
     quality[seen] = np.clip((_LOST - error[:, inner].mean(1)) / (_LOST - _FINE), 0.02, 1)
 
     pose = _head_pose(model, state, seen)
+    camera = replace(camera, K=camera.K if clip.camera is not None else pinhole(clip.width, clip.height, 1 / k))
+    if options.firm and seen.sum() > 1:
+        pose = firm_pose(clip, head, torch.from_numpy(shape).float(), pose, camera.K.double().numpy(), seen)
     expression = bridge(state.expression, seen)
     tell("torso", 0.0)
     joints = _chain(clip, head, torch.from_numpy(shape).float(), pose, landmarks, 1 / k, options)
-    camera = replace(camera, K=camera.K if clip.camera is not None else pinhole(clip.width, clip.height, 1 / k))
     moves = torch.zeros(len(seen), len(head.joints), 3)
     moves[:, head.joints.index("neck")] = torch.from_numpy(joints.neck).float()
     moves[:, head.joints.index("head")] = torch.from_numpy(joints.head).float()
@@ -169,7 +174,9 @@ def _model(surface: Surface, embedding: Embedding, response: float) -> Model:
     expression[:, :SKIN, :2] += response * (embedding.response[:, :SKIN] - expression[:, :SKIN, :2])
     centre = surface.template[:SKIN].mean(0)
     noise = 0.6**2  # squared millimetres of detector noise on the best points
-    weights = 1 / (noise + np.minimum(embedding.spread, 6.0) ** 2)
+    # Points that expressions move far are known less well; the rigid ones decide the pose (0.3 degrees better on ICT).
+    restless = 0.4 * np.sqrt(0.04 * (1e6 * embedding.response**2).sum((0, 2)))
+    weights = 1 / (noise + np.minimum(embedding.spread, 6.0) ** 2 + restless**2)
     weights[list(OVAL)] *= 0.1  # the outline slides on the surface as the head turns
     weights /= np.median(weights)
     weights[SKIN:] = np.maximum(weights[SKIN:], 1.0)
