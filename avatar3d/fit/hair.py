@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from avatar3d.core import Binding, Gaussians, HeadModel
@@ -18,6 +19,9 @@ from avatar3d.rig.frames import anchors, face_frames
 _BINS = 90
 _REACH = 0.26  # metres from the middle of the skull: farther than any hair that could be taken for a shell
 _FADE = (1.9, 2.5)  # radians from straight up: below the ears the outline is neck, collar or hanging hair
+_RIM = 0.006  # metres: what sticks out less than that, the splats of the mesh can reach
+_SOFT = ("lips", "mouth_interior", "teeth", "tongue", "cavity", "eyes", "lids", "sockets", "neck", "torso", "shoulders")
+_TORSO = ("torso", "shoulders")
 _MOST = 1.7  # largest ratio of hair to skull taken from an outline
 
 
@@ -130,10 +134,11 @@ def _smooth(ratio: Float[Tensor, " a"]) -> Float[Tensor, " a"]:
 def outline(
     head: HeadModel, rest: Float[Tensor, "v 3"], posed: Float[Tensor, "b v 3"], views: Views, rows: Tensor, count: int
 ) -> Outline | None:
-    """Returns splats for what the matte shows beside the mesh: clothes, hanging hair, ears of a hat.
+    """Returns splats for what the matte shows beside the mesh: clothes, hanging hair, a hat.
 
-    Pixels of the person that the mesh does not cover are put at the depth of the nearest pixel that it does, and
-    tied to the face seen there.
+    Pixels of the person well outside of the mesh are put at the depth of the nearest pixel that it covers. Each is
+    tried on the nearest face of the head and on that of the torso, and tied to the one with which it travels: whose
+    motion takes it to the same colour in the other views.
 
     Args:
         head: The head model.
@@ -149,30 +154,32 @@ def outline(
         return None
     stride = max(1, math.ceil(math.sqrt(pixels / len(found) / max(1, count / 1.5))))
     camera, focal = views.camera, float(views.camera.K[0, 0])
+    carriers = _carriers(head)
     resting = face_frames(rest, head.faces)
     parts, places = [], []
     for i, row in enumerate(rows.tolist()):
-        line, column, face, depth = (x[(found[i][0] % stride == 0) & (found[i][1] % stride == 0)] for x in found[i])
+        line, column, depth = (x[(found[i][0] % stride == 0) & (found[i][1] % stride == 0)] for x in found[i])
         if not len(line):
             continue
-        face = torch.from_numpy(face)
         z = torch.from_numpy(depth).float()
         pixel = torch.stack([torch.from_numpy(column) + 0.5, torch.from_numpy(line) + 0.5, torch.ones(len(line))], -1)
         ray = pixel.float() @ torch.linalg.inv(camera.K).T
         world = apply(torch.linalg.inv(camera.w2c), ray * z[:, None])
-        binding = Binding(face, torch.full((len(face), 3), 1 / 3))
+        colour = views.images[row][torch.from_numpy(line), torch.from_numpy(column)].float() / 255
+        binding, local = _tie(head, carriers, world, colour, posed, i, views, rows)
         frames = face_frames(posed[i], head.faces)
-        rotation, scale = frames.rotation[face], frames.scale[face]
-        local = (rotation.mT @ (world - anchors(posed[i], head.faces, binding))[..., None])[..., 0] / scale[:, None]
+        rotation, scale = frames.rotation[binding.face], frames.scale[binding.face]
         # Turned so that the splat's axes are the camera's: flat towards it.
         quats = matrix_to_quat(rotation.mT @ camera.w2c[:3, :3].T)
         width = 0.75 * stride * z / focal
         log_scales = torch.stack([width, width, 0.7 * width], -1).log() - scale.log()[:, None]
-        colour = views.images[row][torch.from_numpy(line), torch.from_numpy(column)].float() / 255
         sh = ((colour - 0.5) / 0.28209479177387814)[:, None]
-        parts.append((Gaussians(local, quats, log_scales, torch.full((len(face),), 1.0), sh), binding, width))
+        parts.append((Gaussians(local, quats, log_scales, torch.full((len(local),), 1.0), sh), binding, width))
         anchor = anchors(rest, head.faces, binding)
-        places.append(anchor + resting.scale[face][:, None] * (resting.rotation[face] @ local[..., None])[..., 0])
+        size = resting.scale[binding.face][:, None]
+        places.append(anchor + size * (resting.rotation[binding.face] @ local[..., None])[..., 0])
+    if not parts:
+        return None
     keep = _sparse(torch.cat(places), torch.cat([p[2] for p in parts]).median().item() * 1.6)
     gaussians = Gaussians(*(torch.cat([getattr(p[0], f) for p in parts]) for f in vars(parts[0][0])))
     binding = Binding(torch.cat([p[1].face for p in parts]), torch.cat([p[1].bary for p in parts]))
@@ -180,15 +187,91 @@ def outline(
 
 
 def _uncovered(head: HeadModel, vertices: Tensor, views: Views, row: int):
+    """Returns line, column and depth of the pixels of the person beside the mesh.
+
+    A thin rim is left to the mesh's own splats, unless it leads to something larger.
+    """
     render = mesh.rasterize(vertices, head.faces, views.camera)
     face, depth = render.face.numpy(), render.depth.numpy()
-    bare = (views.masks[row].numpy() > 140) & (face < 0)
-    if not bare.any() or not (face >= 0).any():
-        return tuple(np.zeros(0, np.int64) for _ in range(4))
-    nearest = distance_transform_edt(face < 0, return_distances=False, return_indices=True)
-    line, column = np.nonzero(bare)
+    person = views.masks[row].numpy() > 140
+    if not (face >= 0).any():
+        return tuple(np.zeros(0, np.int64) for _ in range(3))
+    distance, nearest = distance_transform_edt(face < 0, return_indices=True)
+    rim = _RIM * float(views.camera.K[0, 0]) / float(np.median(depth[face >= 0]))
+    far = person & (distance > rim)
+    if not far.any():
+        return tuple(np.zeros(0, np.int64) for _ in range(3))
+    line, column = np.nonzero(person & (face < 0) & (distance_transform_edt(~far) <= rim))
     at = nearest[:, line, column]
-    return line, column, face[at[0], at[1]].astype(np.int64), depth[at[0], at[1]]
+    return line, column, depth[at[0], at[1]]
+
+
+def _carriers(head: HeadModel) -> list[Tensor]:
+    """Returns the faces that may carry what lies beside the mesh: of the firm parts of the head, and of the torso."""
+    zero = torch.zeros(int(head.faces.max()) + 1)
+    weight = {name: head.regions.get(name, zero).to(zero)[head.faces].mean(-1) for name in (*_SOFT, *_TORSO)}
+    soft, torso = (torch.stack([weight[n] for n in names]).amax(0) for names in (_SOFT, _TORSO))
+    groups = [torch.nonzero((soft < 0.2) & (torso < 0.2))[:, 0], torch.nonzero(torso > 0.8)[:, 0]]
+    return [g for g in groups if len(g)] or [torch.arange(len(head.faces))]
+
+
+def _tie(
+    head: HeadModel,
+    carriers: list[Tensor],
+    world: Float[Tensor, "m 3"],
+    colour: Float[Tensor, "m 3"],
+    posed: Float[Tensor, "b v 3"],
+    here: int,
+    views: Views,
+    rows: Tensor,
+) -> tuple[Binding, Float[Tensor, "m 3"]]:
+    """Returns what points are tied to, and their places in the frames of those faces."""
+    camera = views.camera
+    best: tuple[Tensor, Tensor, Tensor] | None = None
+    for group in carriers:
+        middles = posed[here][head.faces[group]].mean(1)
+        distance, index = cKDTree(middles.numpy()).query(world.numpy(), workers=1)
+        face = group[torch.from_numpy(index)]
+        binding = Binding(face, torch.full((len(face), 3), 1 / 3))
+        local = _local(head, posed[here], binding, world)
+        # The nearer carrier is likelier: a centimetre costs as much as a hundredth of the colour range.
+        cost = torch.from_numpy(distance).float()
+        for j, row in enumerate(rows.tolist()):
+            if j == here:
+                continue
+            frames = face_frames(posed[j], head.faces)
+            moved = anchors(posed[j], head.faces, binding)
+            moved = moved + frames.scale[face][:, None] * (frames.rotation[face] @ local[..., None])[..., 0]
+            cost = cost + _mismatch(apply(camera.w2c, moved), colour, views, row) / len(rows)
+        if best is None:
+            best = cost, face, local
+        else:
+            better = cost < best[0]
+            best = (
+                torch.where(better, cost, best[0]),
+                torch.where(better, face, best[1]),
+                torch.where(better[:, None], local, best[2]),
+            )
+    assert best is not None
+    return Binding(best[1], torch.full((len(best[1]), 3), 1 / 3)), best[2]
+
+
+def _local(head: HeadModel, vertices: Tensor, binding: Binding, world: Tensor) -> Float[Tensor, "m 3"]:
+    frames = face_frames(vertices, head.faces)
+    rotation, scale = frames.rotation[binding.face], frames.scale[binding.face]
+    return (rotation.mT @ (world - anchors(vertices, head.faces, binding))[..., None])[..., 0] / scale[:, None]
+
+
+def _mismatch(view: Float[Tensor, "m 3"], colour: Float[Tensor, "m 3"], views: Views, row: int) -> Float[Tensor, " m"]:
+    """Returns how unlike a view is at the points (camera space): colour and matte, 0 beyond the picture."""
+    camera = views.camera
+    pixel = (view @ camera.K.T)[:, :2] / view[:, 2:].clamp(min=1e-3)
+    column, line = (pixel[:, i].floor().long() for i in range(2))
+    inside = (column >= 0) & (line >= 0) & (column < camera.width) & (line < camera.height)
+    column, line = column.clamp(0, camera.width - 1), line.clamp(0, camera.height - 1)
+    person = views.masks[row][line, column].float() / 255
+    there = views.images[row][line, column].float() / 255
+    return torch.where(inside, (there - colour).abs().mean(-1) * person + 0.5 * (1 - person), 0.0)
 
 
 def _sparse(points: Float[Tensor, "n 3"], cell: float) -> Tensor:

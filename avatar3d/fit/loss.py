@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar3d.core import Basis, Camera, Gaussians, HeadModel, Render
+from avatar3d.core import Camera, Gaussians, HeadModel, Render
 from avatar3d.fit.views import Batch
 from avatar3d.ops import image
 
@@ -14,7 +14,6 @@ from avatar3d.ops import image
 _FAR, _FAR_WEIGHT = 1.0, 0.01
 _LARGE, _LARGE_WEIGHT = 0.6, 1.0
 _ALPHA_WEIGHT = 0.1
-_BASIS_WEIGHT = 1e-3
 _FEATURES = (("lips",), ("eye_left",), ("eye_right",))
 
 
@@ -26,17 +25,14 @@ class Anchor:
     log_scales: Float[Tensor, "n 3"]
 
 
-def regularise(gaussians: Gaussians, basis: Basis | None, anchor: Anchor) -> Float[Tensor, ""]:
-    """Returns the regularisers of GaussianAvatars plus a pull of the splat blendshapes towards none.
+def regularise(gaussians: Gaussians, anchor: Anchor) -> Float[Tensor, ""]:
+    """Returns the regularisers of GaussianAvatars.
 
     0.01 mean relu(|mu - mu0| - 1) + mean |relu(s - max(0.6, 1.5 s0))|, lengths in units of the triangle's size.
     """
     far = ((gaussians.means - anchor.means).square().sum(-1) + 1e-12).sqrt()
     large = (gaussians.scales - (1.5 * anchor.log_scales.exp()).clamp(min=_LARGE)).relu()
-    loss = _FAR_WEIGHT * (far - _FAR).relu().mean() + _LARGE_WEIGHT * (large.square().sum(-1) + 1e-12).sqrt().mean()
-    if basis is not None:
-        loss = loss + _BASIS_WEIGHT * (basis.means.square().mean() + basis.quats.square().mean())
-    return loss
+    return _FAR_WEIGHT * (far - _FAR).relu().mean() + _LARGE_WEIGHT * (large.square().sum(-1) + 1e-12).sqrt().mean()
 
 
 def picture(render: Render, batch: Batch, weight: Float[Tensor, "b h w"], ssim: float) -> Float[Tensor, ""]:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar3d.core import Binding, Gaussians, HeadModel, Pose
+from avatar3d.core import Binding, Camera, Gaussians, HeadModel, Pose
 from avatar3d.fit import hair, unseen
 from avatar3d.fit.texels import texels
 from avatar3d.fit.views import Views
+from avatar3d.geometry import apply, quat_to_matrix
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
 from avatar3d.rig.frames import face_frames
@@ -21,7 +22,8 @@ SH0 = 0.28209479177387814
 _WIDTH, _THICKNESS = 0.62, 0.15
 _OPAQUE = 2.0  # logit, 0.88
 _WISP = -1.4  # logit, 0.2: hair that the frames must first ask for
-_SEEN = 0.3  # summed blend weight (in pixels) over the views from which on a splat's colour is measured
+_SEEN = 0.05  # share of a splat that some view must show before its colour is measured, not made up
+_DEPTH = 0.05  # metres: what lies farther behind the surface shows only because the surface lets a little through
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Start:
 
     gaussians: Gaussians
     binding: Binding
-    part: Tensor
-    seen: Bool[Tensor, " n"]
+    part: Int[Tensor, " n"]
+    """What each belongs to, as `unseen.parts` numbers it."""
 
 
 def rest_pose(head: HeadModel) -> Pose:
@@ -160,28 +162,67 @@ def coloured(
     fast-forward" of RGBAvatar).
     """
     total, blend = torch.zeros(len(gaussians)), torch.zeros(len(gaussians), 3)
+    shown = torch.zeros(len(gaussians))
     for row in rows.tolist():
         posed = pose_splats(
             gaussians, binding, None, head.vertices(identity, views.pose[row]), head.faces, views.pose[row]
         )
-        weight, colour = seen_in(posed, views, row)
-        total, blend = total + weight, blend + weight[:, None] * colour
-    seen = total > _SEEN
+        seen = seen_in(posed, views, row)
+        total, blend = total + seen.weight, blend + seen.weight[:, None] * seen.colour
+        shown = torch.maximum(shown, seen.share)
     colours = blend / total.clamp(min=1e-6)[:, None]
     part = unseen.parts(head, binding)
     points = pose_splats(
         gaussians, binding, None, head.vertices(identity, rest_pose(head)), head.faces, rest_pose(head)
     ).means
-    colours = unseen.fill(colours, seen, points, part, unseen.default_colours(head, binding))
-    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, seen)
+    colours = unseen.fill(colours, shown > _SEEN, points, part, unseen.default_colours(head, binding))
+    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part)
 
 
-def seen_in(posed: Gaussians, views: Views, row: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-    """Returns how much each splat shows in a view (in pixels) and the mean colour of the person there."""
+@dataclass(frozen=True)
+class Seen:
+    """What a view shows of each splat."""
+
+    weight: Float[Tensor, " n"]
+    """Blend weight on the person's pixels, summed."""
+    share: Float[Tensor, " n"]
+    """The same as a share of what it would be alone: 0 hidden, 1 in full view, between where splats overlap."""
+    colour: Float[Tensor, "n 3"]
+    """Mean colour of the person there."""
+
+
+def seen_in(posed: Gaussians, views: Views, row: int) -> Seen:
+    """Returns what a view shows of splats in its pose."""
     camera = views.camera
     image = views.images[row].float() / 255
     mask = (views.masks[row].float() / 255)[..., None]
     # Background pixels have no say: the matte, gathered as if it were a picture, tells each splat's share of person.
     weight, colour = splat.gather_colour(posed, camera, image * mask)
-    _, share = splat.gather_colour(posed, camera, mask.expand_as(image).contiguous())
-    return weight * share[:, 0], colour / share[:, :1].clamp(min=1e-3)
+    _, person = splat.gather_colour(posed, camera, mask.expand_as(image).contiguous())
+    weight = weight * person[:, 0]
+    share = weight / _footprint(posed, camera).clamp(min=0.1)
+    share = torch.where(_behind(posed, camera) < _DEPTH, share, 0.0)
+    return Seen(weight, share, colour / person[:, :1].clamp(min=1e-3))
+
+
+def _behind(posed: Gaussians, camera: Camera) -> Float[Tensor, " n"]:
+    """Returns by how much splats lie behind what the camera sees at their centres, metres."""
+    render = splat.rasterize(posed, camera)
+    depth = (render.depth / render.alpha.clamp(min=1e-3))[..., 0]
+    view = apply(camera.w2c, posed.means)
+    pixel = (view @ camera.K.T)[:, :2] / view[:, 2:].clamp(min=1e-2)
+    column, line = (pixel[:, i].floor().nan_to_num().long() for i in range(2))
+    at = line.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)
+    # Over an outline the picture may be empty at a splat's very centre: nothing hides it there.
+    return torch.where(render.alpha[at][:, 0] > 0.5, view[:, 2] - depth[at], 0.0)
+
+
+def _footprint(posed: Gaussians, camera: Camera) -> Float[Tensor, " n"]:
+    """Returns the blend weights of splats alone in the picture, in pixels: opacity 2 pi sqrt(det covariance)."""
+    turn = camera.w2c[:3, :3] @ quat_to_matrix(posed.quats)
+    z = (posed.means @ camera.w2c[2, :3] + camera.w2c[2, 3]).clamp(min=1e-2)
+    axes = turn[:, :2] * posed.scales[:, None] * (camera.K[0, 0] / z)[:, None, None]
+    a, b = axes.square().sum(-1).unbind(-1)
+    c = (axes[:, 0] * axes[:, 1]).sum(-1)
+    area = ((a + 0.3) * (b + 0.3) - c * c).clamp(min=0.0).sqrt()  # 0.3 px^2: the rasterizer's dilation
+    return posed.opacities * 2 * torch.pi * area
