@@ -67,7 +67,7 @@ def _head(head: Shown) -> str:
     return f"""<h2>{escape(head.title)}: {escape(str(head.numbers["source"]))}</h2>
 <div class="row">
 {_figure(head.side, "Left: the input. Right: the avatar in the same pose.")}
-{_figure(head.orbit, "At rest, the camera moves.")}
+{_figure(head.orbit, "The camera moves around the head.")}
 </div>
 {_figure(head.strip, "Expressions and views by name, as the command line sets them.")}
 <table>
@@ -89,7 +89,7 @@ def _rows(numbers: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns names and values of the table."""
     seconds = numbers["seconds"]
     total = sum(seconds.values())
-    each = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+    each = ", ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
     rows = [
         ("time", f"{total:.0f} s ({each})"),
         ("splats", f"{numbers['splats']:,}"),

@@ -1,6 +1,7 @@
 """The demo's pictures of one avatar."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from avatar3d import score
-from avatar3d.core import Avatar, Clip, Track
+from avatar3d.core import Avatar, Clip, Pose, Track
 from avatar3d.render import frames
 from avatar3d.render.path import orbit_views, posed, swing, view
 
@@ -33,16 +34,27 @@ STRIP: tuple[tuple[str, dict[str, float], float], ...] = (
 
 
 def orbit(avatar: Avatar, degrees: float, count: int, size: int = 512) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """Yields the avatar at rest while the camera swings around it."""
-    pose = posed(avatar.head, {}).map(lambda x: x.expand(count, *x.shape))
+    """Yields the avatar as in its photo, or at rest, while the camera swings around it."""
+    pose = as_seen(avatar).map(lambda x: x.expand(count, *x.shape))
     return frames(avatar, pose, orbit_views(swing(degrees, count), 0.0, (size, size)), _WHITE)
+
+
+def as_seen(avatar: Avatar) -> Pose:
+    """Returns the expression of the photo an avatar was fitted to, upright; of a clip, the head at rest.
+
+    One photo shows one expression, and that is how people know the face.
+    """
+    pose = posed(avatar.head, {})
+    if avatar.motion is None or len(avatar.motion) != 1:
+        return pose
+    return replace(pose, expression=avatar.motion.pose.expression[0])
 
 
 def strip(avatar: Avatar, columns: int = 6) -> UInt8[np.ndarray, "h w 3"]:
     """Returns titled pictures of expressions and views on one sheet."""
     cells = []
     for title, settings, yaw in STRIP:
-        pose = posed(avatar.head, settings).map(lambda x: x[None])
+        pose = (posed(avatar.head, settings) if settings or not yaw else as_seen(avatar)).map(lambda x: x[None])
         camera = view(yaw, 0.0, (_CELL * 2, _CELL * 2), zoom=0.95)
         cells.append(_titled(next(frames(avatar, pose, camera, _WHITE)), title))
     rows = [np.concatenate(cells[i : i + columns], axis=1) for i in range(0, len(cells), columns)]
