@@ -1,7 +1,7 @@
 // The tile loop of the picture loss.
 //
-// Rows stream through: products of an input row are blurred along it into a ring of 11 rows; a ring blurred down gives the
-// statistics of a row 5 above; their slopes are blurred the same two ways and give the gradient of a row 10 above.
+// Rows stream through: products of an input row are blurred along it into a ring of 11 rows; a ring blurred down gives
+// the statistics of a row 5 above; their slopes are blurred the same two ways and give the gradient of a row 10 above.
 // The blur is its own adjoint, as the window is symmetric and what lies outside the picture is zero.
 #include "cpu/loss.h"
 
@@ -66,7 +66,7 @@ bool same(const LossPicture& p, int64_t x0, int64_t y0, int64_t y1) {
   return true;
 }
 
-// One input row with its products; what lies outside the picture stays zero. Returns whether the pictures are equal there.
+// One input row with its products; what lies outside the picture stays zero. Returns whether both pictures agree.
 bool read(const LossPicture& p, int64_t x0, int64_t row, Rows& rows) {
   if (row < 0 || row >= p.height) {
     for (int i = 0; i < kIn; i++) rows.x[i] = rows.y[i] = 0;
@@ -183,8 +183,8 @@ void loss_tile(const LossPicture& p, int64_t x0, int64_t y0, double* sums) {
   }
   Rows rows;
   for (float* f = rows.x; f < reinterpret_cast<float*>(&rows + 1); f++) *f = 0;
-  // A portrait's backdrop is often the same in both pictures: where a whole window is, its loss and slopes are zero, and
-  // where all windows over a row are, its gradient is. `equal` and `still` count such rows on end.
+  // A portrait's backdrop is often the same in both pictures: where a whole window is, its loss and slopes are zero,
+  // and where all windows over a row are, its gradient is. `equal` and `still` count such rows on end.
   int equal = 0, still = 0;
   for (int64_t row = y0 - 2 * kLossReach; row < y1 + 2 * kLossReach; row++) {
     equal = read(p, x0, row, rows) ? equal + 1 : 0;

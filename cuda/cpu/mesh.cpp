@@ -55,7 +55,8 @@ void mesh_project(const MeshView& view, int64_t begin, int64_t end) {
   double p[3][4];
   for (int row = 0; row < 3; row++)
     for (int col = 0; col < 4; col++)
-      p[row][col] = double(k[3 * row]) * w[col] + double(k[3 * row + 1]) * w[4 + col] + double(k[3 * row + 2]) * w[8 + col];
+      p[row][col] =
+          double(k[3 * row]) * w[col] + double(k[3 * row + 1]) * w[4 + col] + double(k[3 * row + 2]) * w[8 + col];
   for (int64_t i = begin; i < end; i++) {
     const double x = view.vertices[3 * i], y = view.vertices[3 * i + 1], z = view.vertices[3 * i + 2];
     view.projected[i] = {p[0][0] * x + p[0][1] * y + p[0][2] * z + p[0][3],
@@ -84,8 +85,8 @@ void mesh_setup(const MeshView& view, int64_t begin, int64_t end) {
         box.add((a.x + t * (b.x - a.x)) / near_z, (a.y + t * (b.y - a.y)) / near_z);
       }
     }
-    // Each edge is computed from its lower vertex id to its higher one, so that the two faces that share it get the same
-    // bits up to the sign, whatever the compiler contracts: no gaps and no doubly owned pixels along it.
+    // Each edge is computed from its lower vertex id to its higher one, so that the two faces that share it get
+    // the same bits up to the sign, whatever the compiler contracts: no gaps and no doubly owned pixels along it.
     for (int i = 0; i < 3; i++) {
       int from = (i + 1) % 3, to = (i + 2) % 3;
       const bool swap = corner[from] > corner[to];

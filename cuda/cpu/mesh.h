@@ -6,18 +6,18 @@
 
 namespace a3d {
 
-constexpr int kMeshTileWidth = 64;  // a multiple of every vector width; 64 x 16 depths and ids stay in the first-level cache
+constexpr int kMeshTileWidth = 64;  // a multiple of every vector width; 64 x 16 depths and ids fit the first-level cache
 constexpr int kMeshTileHeight = 16;
 
 struct MeshVertex {
   double x, y, z;  // homogeneous pixel coordinates: (x / z, y / z) is the pixel, z the depth
 };
 
-// Edge functions of a triangle over homogeneous pixels (Olano and Greer 1997): e_i(x, y) = a x + b y + c is proportional
-// to the perspective-correct weight of corner i, and (e_0 + e_1 + e_2) * inverse_det is 1 / z. No clipping is needed.
+// Edge functions of a triangle over homogeneous pixels (Olano and Greer 1997): e_i(x, y) = a x + b y + c is
+// proportional to the perspective-correct weight of corner i, and (e_0 + e_1 + e_2) * inverse_det is 1 / z. No clipping is needed.
 struct MeshFace {
   double a[3], b[3], c[3];
-  double least[3];  // a pixel is inside when e_i >= least_i: 0 if this side owns the shared edge, else the least positive
+  double least[3];  // a pixel is inside when e_i >= least_i: 0 if it owns the shared edge, else the least positive
   double inverse_det;
   int32_t x0, y0, x1, y1;  // inclusive pixel box, empty if x1 < x0
 };

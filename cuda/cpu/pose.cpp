@@ -75,7 +75,7 @@ void blend(const float* basis, int64_t stride, int64_t k_count, const float* wei
   }
 }
 
-// The gradients of `blend` in one pass: of the weights (added to `weight_gradient`) and of the basis (set, or added to).
+// The gradients of `blend` in one pass: of the weights (added to) and of the basis (set, or added to).
 void blend_backward(const float* basis, int64_t stride, int64_t k_count, const float* weights, int64_t poses,
                     int64_t count, const float* g, int64_t g_stride, float* weight_gradient, float* basis_gradient,
                     bool add) {
@@ -193,7 +193,8 @@ void pose_forward(const PoseSplats& s, const PoseWorld& world, int64_t chunk) {
         float local[3];
         for (int c = 0; c < 3; c++) local[c] = frame.size * (m[c] + dm[3 * i + c]);
         for (int c = 0; c < 3; c++) {
-          const float point = bary[0] * frame.corner[0][c] + bary[1] * frame.corner[1][c] + bary[2] * frame.corner[2][c];
+          const float point =
+              bary[0] * frame.corner[0][c] + bary[1] * frame.corner[1][c] + bary[2] * frame.corner[2][c];
           world.means[3 * to + c] =
               frame.axis[0][c] * local[0] + frame.axis[1][c] * local[1] + frame.axis[2][c] * local[2] + point;
           world.log_scales[3 * to + c] = s.log_scales[3 * row + c] + frame.log_size;

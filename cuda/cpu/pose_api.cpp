@@ -35,8 +35,9 @@ int32_t a3d_pose_forward(const float* means, const float* quats, const float* lo
   for (int64_t i = 0; i < n; i++)
     if (face[i] < 0 || face[i] >= f)
       return fail("splat %lld is bound to face %d of %lld", (long long)i, face[i], (long long)f);
+  const auto* moving = reinterpret_cast<const PoseFrame*>(frames);
   const PoseSplats splats{means,       quats,         log_scales, colours, face, bary, basis_means,
-                          basis_quats, basis_colours, weights,    reinterpret_cast<const PoseFrame*>(frames), n, k, b, f};
+                          basis_quats, basis_colours, weights,    moving,  n,    k,    b,           f};
   const PoseWorld world{world_means, world_quats, world_log_scales, world_colours, inverse_length};
   const auto loop = A3D_PICK(pose_forward);
   Pool::run(chunks(n), threads, [&](int64_t chunk) { loop(splats, world, chunk); });
@@ -51,8 +52,9 @@ int32_t a3d_pose_backward(const float* means, const float* quats, const int32_t*
                           float* g_means, float* g_quats, float* g_log_scales, float* g_colours, float* g_basis_means,
                           float* g_basis_quats, float* g_basis_colours, float* parts, float* g_weights,
                           float* g_corners, int32_t threads) {
+  const auto* moving = reinterpret_cast<const PoseFrame*>(frames);
   const PoseSplats splats{means,       quats,         nullptr, nullptr, face, bary, basis_means,
-                          basis_quats, basis_colours, weights, reinterpret_cast<const PoseFrame*>(frames), n, k, b, f};
+                          basis_quats, basis_colours, weights, moving,  n,    k,    b,           f};
   const PoseWorld world{world_means, world_quats, nullptr, nullptr, inverse_length};
   const PoseGradients gradients{g_world_means, g_world_quats, g_world_log_scales, g_world_colours, g_means,
                                 g_quats,       g_log_scales,  g_colours,          g_basis_means,   g_basis_quats,
