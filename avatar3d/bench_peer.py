@@ -25,12 +25,12 @@ def mitsuba_calls(gaussians: Gaussians, target: torch.Tensor) -> tuple[Callable[
         AvatarError: Mitsuba is not installed or finds no LLVM.
     """
     try:
-        import mitsuba
+        import mitsuba  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise AvatarError("mitsuba is not installed (`pip install mitsuba`)") from error
     try:
         mitsuba.set_variant("llvm_ad_rgb")
-        import drjit
+        import drjit  # pyright: ignore[reportMissingImports]
 
         drjit.eval(mitsuba.Float(1) + 1)
     except (ImportError, RuntimeError, AttributeError) as error:
@@ -65,7 +65,7 @@ def _scene(mitsuba, gaussians: Gaussians, size: int) -> dict:
     tensor = lambda x: mitsuba.TensorXf(x.detach().contiguous().numpy())  # noqa: E731
     return {
         "type": "scene",
-        "integrator": {"type": "volprim_rf_basic", "max_depth": 128},
+        "integrator": {"type": "volprim_rf_basic", "max_depth": 128, "srgb_primitives": False},
         "sensor": {
             "type": "perspective",
             "fov": float(2 * torch.atan(torch.tensor(0.5 * CAMERA_SPAN / CAMERA_DISTANCE)).rad2deg()),

@@ -158,7 +158,8 @@ class _Rasterize(torch.autograd.Function):
         backgrounds = background.detach().expand(views, 3).contiguous()
         rgb, alpha, depth = (means.new_empty(views, height, width, c) for c in (3, 1, 1))
         scene = _scene(inputs, backgrounds, views, size)
-        room = _room.get((means.shape[-2], views, size), 4 * means.shape[-2] * views + 1024)
+        problem = (means.shape[-2], views, size)
+        room = _room.get(problem) or 4 * means.shape[-2] * views + 1024
         counts = torch.zeros(2, dtype=torch.int64)
         while True:
             workspace = Scratch(_bytes("a3d_splat_workspace", means.shape[-2], views, *size, room, native.threads()))
@@ -171,7 +172,7 @@ class _Rasterize(torch.autograd.Function):
             room = pairs + pairs // 4
         if len(_room) > 64:
             _room.clear()
-        _room[(means.shape[-2], views, size)] = room
+        _room[problem] = room
         ctx.save_for_backward(*inputs, backgrounds, rgb, alpha, depth)
         ctx.workspace, ctx.room, ctx.slots, ctx.size, ctx.views = workspace, room, slots, size, views
         ctx.background_batch = background.ndim == 2
@@ -207,7 +208,7 @@ class _Rasterize(torch.autograd.Function):
         return (*grads, w2c if needs[5] else None, K if needs[6] else None, background, None)
 
 
-_room: dict[tuple, int] = {}
+_room: dict[tuple[int, int, tuple[int, int]], int] = {}
 """Room for (splat, tile) pairs that sufficed last time, by problem size: saves a second pass, changes no result."""
 
 

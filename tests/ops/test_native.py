@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,14 @@ def test_wrong_tensors_are_refused(monkeypatch):
 def test_importing_the_package_loads_no_native_code():
     code = "import avatar3d, sys; from avatar3d.ops import native; sys.exit(native.library.cache_info().currsize)"
     assert subprocess.run([sys.executable, "-c", code], cwd=HEADER.parents[1]).returncode == 0
+
+
+def test_loop_files_leave_no_weak_symbols():
+    """A weak symbol compiled for AVX-512 might be the one copy that the linker keeps for every machine."""
+    objects = list((HEADER.parents[1] / "build" / "native").glob("CMakeFiles/kernels_*.dir/**/*.o"))
+    if not objects or not shutil.which("nm"):
+        pytest.skip("no objects of `make native`, or no nm")
+    for path in objects:
+        symbols = subprocess.run(["nm", "--defined-only", str(path)], capture_output=True, text=True, check=True).stdout
+        weak = [line for line in symbols.splitlines() if " W " in line or " V " in line or " u " in line]
+        assert not weak, f"{path.name}: {weak[:3]}"

@@ -16,7 +16,10 @@ NAMES = ("means", "quats", "log_scales", "logits", "sh")
 
 def random_splats(n: int, bases: int = 1, seed: int = 0, spread: float = 0.08, size: float = -4.2) -> Gaussians:
     g = torch.Generator().manual_seed(seed)
-    normal = lambda *shape: torch.randn(*shape, generator=g)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=g)
+
     return Gaussians(
         spread * normal(n, 3), normal(n, 4), size + 0.4 * normal(n, 3), 1.5 * normal(n), 0.4 * normal(n, bases, 3)
     )
