@@ -270,7 +270,7 @@ def _steadied(state: State, fps: float) -> State:
     """Returns the state with jitter taken out of the head's pose; values are in millimetres on the head."""
     mm = 1000 * np.median(state.size)
     curves = np.concatenate([state.shift * mm, 100 * np.log(state.size)[:, None]], 1)
-    rotation, curves = steady_rotations(state.rotation, curves, fps, slow=1.5, sharp=0.25)
+    rotation, curves = steady_rotations(state.rotation, curves, fps)
     return replace(state, rotation=rotation, shift=curves[:, :2] / mm, size=np.exp(curves[:, 2] / 100))
 
 
@@ -302,14 +302,12 @@ def _chain(
     if not options.torso or len(pose) < 2:
         return first
     flow = torso_flow(clip, bridge(landmarks[_finite(landmarks)], _finite(landmarks)))
-    if not flow.sure.any():
-        return first
-    early = flow.sure & (np.arange(len(pose)) < intro) if flow.sure[:intro].any() else flow.sure
+    early = flow.sure & (np.arange(len(pose)) < intro) if flow.sure[:intro].any() else np.arange(len(pose)) < intro
     at = torso.calmest(pose, early)
     middle = np.array([clip.width / 2, clip.height / 2])
     shift = flow.shift + flow.matrix @ middle - middle  # about the image's centre
     pixels = torso.targets(chain, first.root[at], flow.matrix, shift, at, focal)
-    return torso.split(chain, pose, upright, torso.Targets(pixels, flow.sure.astype(float), focal), clip.fps)
+    return torso.split(chain, pose, upright, torso.Targets(pixels, flow.sure, focal), clip.fps)
 
 
 def _finite(landmarks: np.ndarray) -> np.ndarray:

@@ -4,38 +4,35 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import solveh_banded
 
+_SLOWEST = 1.5
+"""Hertz that pass where nothing moves: posture changes slowly."""
+_QUICKEN = 0.35
+"""Hertz per millimetre a second: everything passes at 30 mm/s."""
 
-def steady(
-    values: Float[np.ndarray, "t c"], fps: float, slow: float, sharp: float, rounds: int = 6
-) -> Float[np.ndarray, "t c"]:
-    """Returns the curves with jitter removed where they hardly accelerate, and kept where they do.
 
-    Minimises sum |x - y|^2 + sum l_n |x_(n-1) - 2 x_n + x_(n+1)|^2 (a Whittaker smoother of second order), where l falls
-    with the acceleration that remains, l_n = L / (1 + (|a_n| / sharp)^2): a Cauchy penalty by iterated reweighting, shared
-    by all columns. Zero phase, so that a blink or a nod stays on its frame.
+def steady(values: Float[np.ndarray, "t c"], fps: float, still: float = 3.0) -> Float[np.ndarray, "t c"]:
+    """Returns the curves with jitter removed where they hardly move, and kept where they do.
+
+    Minimises sum |x - y|^2 + sum l_n |x_(n-1) - 2 x_n + x_(n+1)|^2 (a Whittaker smoother of second order). Its cut-off
+    frequency f_n, l_n = (2 pi f_n / fps)^-4, rises with the speed around frame n as in the One Euro filter (Casiez 2012),
+    but without lag: a nod or a jump stays on its frame.
 
     Args:
-        values: Curves in one unit.
+        values: Curves of one body in millimetres.
         fps: Frames per second.
-        slow: Cut-off in hertz where nothing moves.
-        sharp: Acceleration, in that unit per frame squared at 25 frames per second, from which motion is believed.
-        rounds: Reweightings.
+        still: Speed in millimetres per second that jitter alone reaches.
     """
-    t = len(values)
-    if t < 3:
+    if len(values) < 3:
         return values.copy()
-    most = (2 * np.pi * slow / fps) ** -4.0
-    limit = sharp * (25.0 / fps) ** 2
-    out, weight = values, np.full(t - 2, most)
-    for _ in range(rounds):
-        out = _whittaker(values, weight)
-        bend = np.sqrt((np.diff(out, 2, axis=0) ** 2).sum(1))
-        weight = most / (1 + (bend / limit) ** 2)
-    return _whittaker(values, weight)
+    step = np.sqrt((np.diff(values, axis=0) ** 2).sum(1)) * fps
+    around = np.maximum(step[1:], step[:-1])  # of the two steps that meet in each inner frame
+    around = np.maximum.reduce([around, np.append(around[1:], 0), np.insert(around[:-1], 0, 0)])
+    cutoff = _SLOWEST + _QUICKEN * np.maximum(0, around - still)
+    return _whittaker(values, (2 * np.pi * cutoff / fps) ** -4.0)
 
 
 def steady_rotations(
-    rotations: Float[np.ndarray, "t 3 3"], others: Float[np.ndarray, "t c"], fps: float, slow: float, sharp: float
+    rotations: Float[np.ndarray, "t 3 3"], others: Float[np.ndarray, "t c"], fps: float
 ) -> tuple[Float[np.ndarray, "t 3 3"], Float[np.ndarray, "t c"]]:
     """Returns rotations and further curves smoothed together, see `steady`.
 
@@ -43,15 +40,13 @@ def steady_rotations(
         rotations: Of a body about 100 mm in radius.
         others: Further curves of the same body in millimetres.
         fps: Frames per second.
-        slow: Cut-off in hertz where nothing moves.
-        sharp: Acceleration in millimetres per frame squared from which motion is believed.
     """
     from scipy.spatial.transform import Rotation
 
     quats = Rotation.from_matrix(rotations).as_quat()
     flips = np.cumprod(np.concatenate([[1.0], np.where((quats[1:] * quats[:-1]).sum(1) < 0, -1.0, 1.0)]))
     lever = 200.0  # millimetres of motion per unit of quaternion: twice the radius
-    both = steady(np.concatenate([quats * flips[:, None] * lever, others], 1), fps, slow, sharp)
+    both = steady(np.concatenate([quats * flips[:, None] * lever, others], 1), fps)
     return Rotation.from_quat(both[:, :4]).as_matrix(), both[:, 4:]
 
 

@@ -19,12 +19,16 @@ _SPLIT = 0.4
 """Share of the head's turn that the neck takes: about what cervical joints below the axis do in small motions."""
 _BEND = np.radians(8.0)
 """Spread of neck and head about that split, radians."""
-_LEAN = np.radians((6.0, 6.0, 4.0))
-"""Spread of the torso's pitch, yaw and roll about its resting orientation when flow is known."""
+_LEAN = np.radians((8.0, 8.0, 6.0))
+"""Spread of the torso's pitch, yaw and roll about its resting orientation when its motion is known."""
 _STIFF = np.radians(1.0)
-"""The same where flow is unknown."""
+"""The same when nothing is known: the torso then trails the head."""
 _FOLLOW = 2.0
-"""Millimetres to which torso points should follow the flow."""
+"""Millimetres to which torso points should follow the image."""
+_REACH = 15.0
+"""Millimetres from which a disagreement counts linearly: the neck gives way no further."""
+_HELD = 0.25
+"""Trust in a torso that is taken to rest where flow lost it."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,8 @@ class Targets:
 
     pixels: Float[np.ndarray, "t m 2"]
     """From the image's centre, y down."""
-    weight: Float[np.ndarray, " t"]
-    """1 where flow is sure, 0 where it is not."""
+    sure: Bool[np.ndarray, " t"]
+    """Whether flow found it; else it is taken to rest there."""
     focal: float
 
 
@@ -139,21 +143,23 @@ def split(
         A = J.swapaxes(1, 2) @ J + 1e-6 * np.eye(6)
         step = -np.linalg.solve(A, J.swapaxes(1, 2) @ base[..., None])[..., 0]
         x = x + np.clip(step, -0.2, 0.2)
-    x = steady(x * 150.0, fps, slow=1.0, sharp=0.3) / 150.0  # 150 mm from the neck's pivot to the shoulders
+    x = steady(x * 150.0, fps) / 150.0  # 150 mm from the neck's pivot to the shoulders
     return _joints(chain, pose, x)
 
 
 def _residuals(chain: Chain, pose: np.ndarray, upright: np.ndarray, aims: Targets | None, x: np.ndarray) -> np.ndarray:
     joints = _joints(chain, pose, x)
     turn = _vector(_matrix(upright).swapaxes(1, 2) @ pose[:, :3, :3])
-    weight = np.zeros(len(x)) if aims is None else aims.weight
-    lean = np.where(weight[:, None] > 0, _LEAN, _STIFF)
+    lean = _STIFF if aims is None else _LEAN
     rows = [(x[:, :3] - upright) / lean, (joints.neck - _SPLIT * turn) / _BEND, (joints.head - (1 - _SPLIT) * turn) / _BEND]
     if aims is not None:
         seen = _project(joints.root, chain.torso, aims.focal)
         mm = 1000 * np.abs(joints.root[:, 2, 3]) / aims.focal  # per pixel
-        per = mm * weight / (_FOLLOW * np.sqrt(len(chain.torso)))
-        rows.append(((seen - aims.pixels) * per[:, None, None]).reshape(len(x), -1))
+        away = (seen - aims.pixels) * mm[:, None, None]
+        mean = np.sqrt((away**2).sum(-1).mean(-1))
+        trust = np.where(aims.sure, 1.0, _HELD) * np.sqrt(np.minimum(1, _REACH / np.maximum(mean, 1e-9)))
+        per = trust / (_FOLLOW * np.sqrt(len(chain.torso)))
+        rows.append((away * per[:, None, None]).reshape(len(x), -1))
     return np.concatenate(rows, 1)
 
 
