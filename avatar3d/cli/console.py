@@ -1,6 +1,7 @@
 """What people see while a command works: bars and notes on stderr, one JSON object last on stdout."""
 
 import json
+import logging
 import math
 import sys
 import time
@@ -10,11 +11,12 @@ from typing import Any
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+_log = logging.getLogger("avatar3d")
 _EVERY = 5.0  # seconds between lines where stderr is a file or a pipe: a log should not fill up with bars
 
 
 class Console:
-    """Draws progress. Use it as a context: leaving it clears the bars."""
+    """Draws progress and the package's warnings. Use it as a context: leaving it ends the bars."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -23,14 +25,17 @@ class Console:
         self._bars = Progress(*columns, TextColumn("{task.fields[note]}"), console=self._rich)
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}
+        self._notes = _Notes(self)
         self._live = self._rich.is_terminal and not quiet
 
     def __enter__(self) -> "Console":
+        _log.addHandler(self._notes)
         if self._live:
             self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        _log.removeHandler(self._notes)
         if self._live:
             self._bars.stop()
 
@@ -48,6 +53,17 @@ class Console:
         elif not self._quiet and (done >= total or time.monotonic() - self._said.get(stage, -math.inf) > _EVERY):
             self._said[stage] = time.monotonic() if done < total else math.inf
             self.note(f"{stage} {done}/{total} {note}".rstrip())
+
+
+class _Notes(logging.Handler):
+    """Shows warnings above the bars."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.note(record.getMessage())
 
 
 def print_json(result: Mapping[str, Any]) -> None:

@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from avatar3d import store
 from avatar3d.core import AvatarError, Basis, Gaussians, HeadModel
+from avatar3d.files import write_bytes
 from avatar3d.ops.optim import Adam
 
 _VERSION = "1"
@@ -120,8 +120,7 @@ def save(state: State, path: Path, fingerprint: str) -> None:
     """
     tensors = {f"value/{k}": v.detach().contiguous() for k, v in state.parameters.items()} | state.optimiser.state()
     about = {"kind": "checkpoint", "version": _VERSION, "step": str(state.step), "fingerprint": fingerprint}
-    with store.replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=about)
+    write_bytes(path, safetensors.torch.save(tensors, about))  # `save_file` would hide a full disk's error number
 
 
 def resume(state: State, path: Path, fingerprint: str) -> None:
