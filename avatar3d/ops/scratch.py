@@ -3,8 +3,8 @@
 import torch
 
 _free: list[torch.Tensor] = []
-_KEPT = 8
-"""Blocks kept for later; the smallest goes first when there are more."""
+_KEPT_BLOCKS, _KEPT_BYTES = 8, 1 << 29
+"""What is kept for later at most; the smallest go first when there are too many, the largest when they are too big."""
 
 
 class Scratch:
@@ -17,7 +17,12 @@ class Scratch:
         self.tensor = torch.empty(size + size // 4, dtype=torch.uint8) if best is None else _free.pop(best)
 
     def __del__(self) -> None:
-        _free.append(self.tensor)
-        if len(_free) > _KEPT:
-            _free.sort(key=torch.Tensor.numel)
+        tensor = self.__dict__.get("tensor")  # absent when there was no memory for it
+        if tensor is None:
+            return
+        _free.append(tensor)
+        _free.sort(key=torch.Tensor.numel)
+        while len(_free) > _KEPT_BLOCKS:
             del _free[0]
+        while sum(block.numel() for block in _free) > _KEPT_BYTES:
+            del _free[-1]

@@ -128,19 +128,21 @@ def _check(gaussians: Gaussians, camera: Camera, background: Tensor | None, back
         raise AvatarError(f"rasterize: background has shape {tuple(background.shape)}, expected (3,) or {(*batch, 3)}")
     if backend not in ("auto", *BACKENDS):
         raise AvatarError(f"rasterize: unknown backend '{backend}'; choose from auto, {', '.join(BACKENDS)}")
-    given = {f.name: getattr(gaussians, f.name) for f in gaussians.__dataclass_fields__.values()}
-    given |= {"w2c": camera.w2c, "K": camera.K} | ({} if background is None else {"background": background})
+    given = {name: getattr(gaussians, name) for name in (*wanted, "sh")} | {"w2c": camera.w2c, "K": camera.K}
+    if background is not None:
+        given["background"] = background
+    dtype, device = means.dtype, means.device
     for name, value in given.items():
-        if value.dtype != means.dtype or value.device != means.device:
+        if value.dtype != dtype or value.device != device:
             raise AvatarError(
-                f"rasterize: {name} is {value.dtype} on {value.device}, means are {means.dtype} on {means.device}; "
+                f"rasterize: {name} is {value.dtype} on {value.device}, means are {dtype} on {device}; "
                 "use one type and device"
             )
-        if backend != "reference" and (value.dtype != torch.float32 or value.device.type != "cpu"):
-            raise AvatarError(
-                f"rasterize: {name} is {value.dtype} on {value.device}; the native library takes float32 on the CPU "
-                '(`.float().cpu()`, or backend="reference")'
-            )
+    if backend != "reference" and (dtype != torch.float32 or device.type != "cpu"):
+        raise AvatarError(
+            f"rasterize: means is {dtype} on {device}; the native library takes float32 on the CPU "
+            '(`.float().cpu()`, or backend="reference")'
+        )
     # A sum is not finite when one element is not, and costs one small call each.
     if not bool(torch.isfinite(camera.w2c.sum() + camera.K.sum())):
         raise AvatarError("rasterize: the camera's w2c or K holds a NaN or an infinity")

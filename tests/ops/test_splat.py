@@ -1,7 +1,10 @@
 import copy
 import functools
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -306,3 +309,15 @@ def test_wrong_inputs_are_named():
         rasterize(gaussians, camera, torch.zeros(2, 3))
     with pytest.raises(AvatarError, match="unknown backend 'gpu'"):
         rasterize(gaussians, camera, backend="gpu")
+
+
+def test_works_in_a_forked_process():
+    """Data loaders fork; a thread pool that does not notice hangs there, as torch's own does."""
+    code = (
+        "import os, signal, torch; from avatar3d import bench; from avatar3d.ops.splat import rasterize\n"
+        "torch.set_num_threads(2); scene, camera = bench.head_scene(2000), bench.head_camera(64)\n"
+        "first = rasterize(scene, camera).rgb; child = os.fork(); signal.alarm(60)\n"
+        "if child == 0: os._exit(0 if torch.equal(rasterize(scene, camera).rgb, first) else 1)\n"
+        "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
