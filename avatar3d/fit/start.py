@@ -116,7 +116,7 @@ def _wisps(
 ) -> tuple[Gaussians, Binding]:
     """Returns faint splats in and around the hair: shells between the scalp and a little beyond its outline."""
     gaussians, binding = body
-    hairy = torch.nonzero(unseen.parts(head, binding) == unseen.HAIR)[:, 0]
+    hairy = torch.nonzero(unseen.parts(head, binding, rest) == unseen.HAIR)[:, 0]
     generator = torch.Generator().manual_seed(seed + 17)
     frames = face_frames(rest, head.faces)
     pieces = []
@@ -169,12 +169,11 @@ def coloured(
         )
         seen = seen_in(posed, views, row)
         total, blend = total + seen.weight, blend + seen.weight[:, None] * seen.colour
-        shown = torch.maximum(shown, seen.share)
+        shown = torch.maximum(shown, seen.share * seen.person)
     colours = blend / total.clamp(min=1e-6)[:, None]
-    part = unseen.parts(head, binding)
-    points = pose_splats(
-        gaussians, binding, None, head.vertices(identity, rest_pose(head)), head.faces, rest_pose(head)
-    ).means
+    rest = head.vertices(identity, rest_pose(head))
+    part = unseen.parts(head, binding, rest)
+    points = pose_splats(gaussians, binding, None, rest, head.faces, rest_pose(head)).means
     colours = unseen.fill(colours, shown > _SEEN, points, part, unseen.default_colours(head, binding))
     return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part)
 
@@ -186,7 +185,9 @@ class Seen:
     weight: Float[Tensor, " n"]
     """Blend weight on the person's pixels, summed."""
     share: Float[Tensor, " n"]
-    """The same as a share of what it would be alone: 0 hidden, 1 in full view, between where splats overlap."""
+    """Weight on all pixels over what it would be alone: 0 hidden, 1 in full view, between where splats overlap."""
+    person: Float[Tensor, " n"]
+    """Mean of the matte over the splat."""
     colour: Float[Tensor, "n 3"]
     """Mean colour of the person there."""
 
@@ -199,10 +200,9 @@ def seen_in(posed: Gaussians, views: Views, row: int) -> Seen:
     # Background pixels have no say: the matte, gathered as if it were a picture, tells each splat's share of person.
     weight, colour = splat.gather_colour(posed, camera, image * mask)
     _, person = splat.gather_colour(posed, camera, mask.expand_as(image).contiguous())
-    weight = weight * person[:, 0]
     share = weight / _footprint(posed, camera).clamp(min=0.1)
     share = torch.where(_behind(posed, camera) < _DEPTH, share, 0.0)
-    return Seen(weight, share, colour / person[:, :1].clamp(min=1e-3))
+    return Seen(weight * person[:, 0], share, person[:, 0], colour / person[:, :1].clamp(min=1e-3))
 
 
 def _behind(posed: Gaussians, camera: Camera) -> Float[Tensor, " n"]:

@@ -212,11 +212,15 @@ class _Fitting:
         return gaussians, basis
 
     def _known(self, gaussians: Gaussians, basis: Basis | None) -> Tensor:
-        """Returns how well each splat was seen: 0 never, 1 in plain view of at least one frame."""
+        """Returns how well each splat was seen: 0 never, 1 in plain view of at least one frame.
+
+        As the splats began, or as they are now: one that faded away where a frame showed the background was seen too.
+        """
         shown = torch.zeros(len(gaussians))
         for row in spread(self.views, 16).tolist():
             pose = self._pose(torch.tensor([row]))[0]
             vertices = self.head.vertices(self.track.identity, pose)
-            posed = pose_splats(gaussians, self.first.binding, basis, vertices, self.head.faces, pose)
-            shown = torch.maximum(shown, seen_in(posed, self.views, row).share)
+            for splats, shapes in ((self.first.gaussians, None), (gaussians, basis)):
+                posed = pose_splats(splats, self.first.binding, shapes, vertices, self.head.faces, pose)
+                shown = torch.maximum(shown, seen_in(posed, self.views, row).share)
         return ((shown - _HIDDEN) / (_PLAIN - _HIDDEN)).clamp(0, 1)

@@ -24,13 +24,26 @@ def at_splats(
     return (corners * weight).sum(1)
 
 
-def parts(head: HeadModel, binding: Binding) -> Int[Tensor, " n"]:
-    """Returns what each splat belongs to: SKIN, HAIR, CLOTHES, EYES or MOUTH."""
+def parts(head: HeadModel, binding: Binding, rest: Float[Tensor, "v 3"]) -> Int[Tensor, " n"]:
+    """Returns what each splat belongs to: SKIN, HAIR, CLOTHES, EYES or MOUTH.
+
+    Behind the ears, down to their lobes, the head is taken to be hairy.
+
+    Args:
+        head: Its regions decide.
+        binding: Where the splats ride.
+        rest: Vertices at rest in head space, metres.
+    """
     label = torch.zeros(len(binding.face), dtype=torch.long)
     for i, names in enumerate(_PARTS, start=1):
         for name in names:
             if name in head.regions:
                 label[at_splats(head.regions[name].float(), head.faces, binding) > 0.5] = i
+    if "ears" in head.regions and bool((head.regions["ears"] > 0.5).any()):
+        ears = rest[head.regions["ears"] > 0.5]
+        place = at_splats(rest, head.faces, binding)
+        behind = (place[:, 2] < ears[:, 2].min() + 0.005) & (place[:, 1] > ears[:, 1].min())
+        label[behind & (label == SKIN)] = HAIR
     return label
 
 
