@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.pipeline import score_fit as score_fit
     from avatar3d.render import render as render
     from avatar3d.render.path import posed as posed
+    from avatar3d.render.path import view as view
     from avatar3d.render.video import write_video as write_video
     from avatar3d.store import load as load
     from avatar3d.store import load_track as load_track
@@ -75,6 +76,7 @@ _HOME = {
     **dict.fromkeys(("make", "score_fit"), "pipeline"),
     "orbit": "geometry",
     "posed": "render.path",
+    "view": "render.path",
     "write_video": "render.video",
 }
 

@@ -121,6 +121,8 @@ def run_score(
     avatar: Path, clip: Path, hold_out: float | None, dump: Path | None, console: Console
 ) -> Mapping[str, Any]:
     """Scores an avatar on the held-out frames of its clip."""
+    if dump is not None:
+        check_writable(dump / "00000_truth.png")
     score = pipeline.score_fit(store.load(avatar), clip, dump, hold_out, console.progress)
     shown = f"PSNR {score.psnr:.2f} dB, SSIM {score.ssim:.4f}"
     if score.lpips is not None:

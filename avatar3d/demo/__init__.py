@@ -88,7 +88,7 @@ def _one(source: _Source, output: Path, preset: str, progress: pipeline.Progress
     orbit = pictures.orbit(avatar, _ORBIT_DEGREES, round(_ORBIT_SECONDS * _FPS))
     count = round(_ORBIT_SECONDS * _FPS)
     write_video(output / names["orbit.mp4"], pictures.counted(orbit, count, lambda i: report("orbit", i, count)), _FPS)
-    write_png(output / names["strip.png"], pictures.strip(avatar))
+    write_png(output / names["strip.png"], pictures.strip(avatar, clip))
     numbers: dict[str, Any] = {
         "name": source.name,
         "source": source.path.name,

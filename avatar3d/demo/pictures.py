@@ -24,7 +24,6 @@ STRIP: tuple[tuple[str, dict[str, float], float], ...] = (
     ("mouthPucker 0.9", {"mouthPucker": 0.9}, 0.0),
     ("eyeBlink 1", {"eyeBlink": 1.0}, 0.0),
     ("gazeYaw 25", {"gazeYaw": 25.0}, 0.0),
-    ("browInnerUp 1", {"browInnerUp": 1.0, "browOuterUp": 1.0}, 0.0),
     ("headYaw 25", {"headYaw": 25.0}, 0.0),
     ("from -30", {}, -30.0),
     ("from +30", {}, 30.0),
@@ -50,9 +49,9 @@ def as_seen(avatar: Avatar) -> Pose:
     return replace(pose, expression=avatar.motion.pose.expression[0])
 
 
-def strip(avatar: Avatar, columns: int = 6) -> UInt8[np.ndarray, "h w 3"]:
-    """Returns titled pictures of expressions and views on one sheet."""
-    cells = []
+def strip(avatar: Avatar, clip: Clip, columns: int = 6) -> UInt8[np.ndarray, "h w 3"]:
+    """Returns the input and titled pictures of expressions and views on one sheet."""
+    cells = [_titled(_square(clip.frames[0], 2 * _CELL), "input")]
     for title, settings, yaw in STRIP:
         pose = (posed(avatar.head, settings) if settings or not yaw else as_seen(avatar)).map(lambda x: x[None])
         camera = view(yaw, 0.0, (_CELL * 2, _CELL * 2), zoom=0.95)
@@ -84,6 +83,16 @@ def counted(images: Iterable[np.ndarray], total: int, report: Callable[[int], No
 
 def _mask(clip: Clip) -> UInt8[np.ndarray, "h w"]:
     return np.full((clip.height, clip.width), 255, np.uint8) if clip.masks is None else clip.masks[0]
+
+
+def _square(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Returns the picture shrunk or enlarged to fit a white square."""
+    sheet = Image.new("RGB", (side, side), "white")
+    height, width = image.shape[:2]
+    size = round(width * side / max(height, width)), round(height * side / max(height, width))
+    scaled = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    sheet.paste(scaled, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return np.asarray(sheet)
 
 
 def _titled(image: UInt8[np.ndarray, "h w 3"], title: str) -> UInt8[np.ndarray, "h2 w2 3"]:
