@@ -131,8 +131,8 @@ def score_fit(
 ) -> FitScore:
     """Returns how well an avatar shows the frames of its clip that it was not fitted to.
 
-    The whole clip is tracked anew with the avatar's identity and focal length held fixed; the poses of the held-out
-    frames then drive the avatar.
+    The whole clip is tracked anew with the avatar's identity and focal length held fixed: by landmarks, then by the
+    avatar's own picture, which moves poses only. The poses of the held-out frames then drive the avatar.
 
     Args:
         avatar: As fitted with a hold-out.
@@ -158,8 +158,11 @@ def score_clip(
     progress: Progress = quiet,
 ) -> FitScore:
     """As `score_fit`, for a clip that is already captured."""
-    _held_out(avatar, clip, hold_out)  # said before the work
-    return score_tracked(avatar, clip, retrack(avatar, clip, progress), dump, hold_out, progress)
+    from avatar3d.fit import follow
+
+    first = _held_out(avatar, clip, hold_out)  # said before the work
+    solved = follow(avatar, clip, retrack(avatar, clip, progress), first, progress=stage(progress, "follow"))
+    return score_tracked(avatar, clip, solved, dump, hold_out, progress)
 
 
 def retrack(avatar: Avatar, clip: Clip, progress: Progress = quiet) -> Track:

@@ -78,13 +78,3 @@ def feature_vertices(head: HeadModel) -> list[Int[Tensor, " r"]]:
         if ids and len(torch.cat(ids)):
             found.append(torch.cat(ids).unique())
     return found
-
-
-def corrections(values: dict[str, Tensor]) -> Float[Tensor, ""]:
-    """Returns the pull of per-view pose corrections towards none, by how far tracking is usually off.
-
-    Args:
-        values: `view.expression`, `view.joints` (radians), `view.turn` (radians) and `view.shift` (metres) of a batch.
-    """
-    usual = {"view.expression": 0.1, "view.joints": 0.03, "view.turn": 0.02, "view.shift": 0.004}
-    return 1e-3 * sum(((values[name] / size) ** 2).mean() for name, size in usual.items())  # type: ignore[return-value]

@@ -12,10 +12,10 @@ from torch import Tensor
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel, Pose, Track
 from avatar3d.fit import loss, state, unseen
+from avatar3d.fit.corrections import corrected, pull
 from avatar3d.fit.options import FitOptions
 from avatar3d.fit.start import SH0, Start, rest_pose, seen_in, spread, start
 from avatar3d.fit.views import Views, batch, draw, load
-from avatar3d.geometry import rigid, rotvec_to_matrix
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
 
@@ -89,12 +89,12 @@ def steps(
     total = options.photo_steps if photo else options.steps
     size = min(options.batch, len(views))
     blendshapes = 0 if photo else options.blendshapes
-    corrected = len(views) if options.refine_pose and not photo else 0
+    moving = len(views) if options.refine_pose and not photo else 0
     print_of = state.fingerprint(
         options=asdict(options), source=str(clip.source), frames=len(clip), identity=track.identity.sum().item()
     )
     first = start(head, track.identity, views, options.splats, options.seed)
-    run = state.begin(first.gaussians, head, blendshapes, corrected, options.seed)
+    run = state.begin(first.gaussians, head, blendshapes, moving, options.seed)
     if checkpoint is not None and checkpoint.exists():
         state.resume(run, checkpoint, print_of)
     fitting = _Fitting(head, track, views, first, run, options, total)
@@ -138,7 +138,7 @@ class _Fitting:
         anchor = loss.Anchor(self.first.gaussians.means, self.first.gaussians.log_scales)
         value = value + loss.regularise(run.gaussians, anchor)
         if moving:
-            value = value + loss.corrections({k: v[rows] for k, v in run.parameters.items() if k.startswith("view.")})
+            value = value + pull(self._change(rows))
         value.backward()
         run.advance(share, frozenset() if warm else frozenset({"basis", "network", "view"}))
         with torch.no_grad():
@@ -149,15 +149,11 @@ class _Fitting:
 
     def _pose(self, rows: Tensor) -> Pose:
         """Returns the tracked poses with their corrections."""
-        tracked, p = self.views.pose[rows], self.run.parameters
-        if "view.turn" not in p:
-            return tracked
-        change = rigid(rotvec_to_matrix(p["view.turn"][rows]), p["view.shift"][rows])
-        return Pose(
-            (tracked.expression + p["view.expression"][rows]).clamp(0, 1),
-            tracked.joints + p["view.joints"][rows],
-            tracked.root @ change,
-        )
+        tracked, change = self.views.pose[rows], self._change(rows)
+        return corrected(tracked, change) if change else tracked
+
+    def _change(self, rows: Tensor) -> dict[str, Tensor]:
+        return {k: v[rows] for k, v in self.run.parameters.items() if k.startswith("view.")}
 
     @torch.no_grad()
     def avatar(self, clip: Clip, began: float) -> Avatar:

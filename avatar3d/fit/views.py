@@ -34,7 +34,7 @@ def split(frames: int, hold_out: float) -> int:
 def load(clip: Clip, track: Track, hold_out: float = 0.0, limit: int = 400) -> Views:
     """Returns the training frames of a tracked clip.
 
-    Frames whose face was missing are left out. A clip without matte is taken as all foreground.
+    Frames whose face was missing are left out.
 
     Args:
         clip: What was captured.
@@ -54,17 +54,22 @@ def load(clip: Clip, track: Track, hold_out: float = 0.0, limit: int = 400) -> V
         raise AvatarError(f"{clip.source}: no frame with a tracked face to fit to; give a clip that shows the face")
     if len(usable) > limit:
         usable = usable[torch.linspace(0, len(usable) - 1, limit).round().long()]
-    images = np.empty((len(usable), clip.height, clip.width, 3), np.uint8)
+    return read(clip, track, usable)
+
+
+def read(clip: Clip, track: Track, index: Int[Tensor, " m"]) -> Views:
+    """Returns the frames of a tracked clip at `index`. A clip without matte is taken as all foreground."""
+    images = np.empty((len(index), clip.height, clip.width, 3), np.uint8)
     masks = np.full(images.shape[:3], 255, np.uint8)
-    for row, frame in enumerate(usable.tolist()):
+    for row, frame in enumerate(index.tolist()):
         images[row] = clip.frames[frame]
         if clip.masks is not None:
             masks[row] = np.asarray(clip.masks[frame]).reshape(clip.height, clip.width)
-    camera = Camera(track.camera.w2c, track.camera.K, track.camera.width, track.camera.height)
+    camera = track.camera
     if (camera.width, camera.height) != (clip.width, clip.height):
         camera = Camera(camera.w2c, _rescaled(camera, clip), clip.width, clip.height)
-    pose = track.motion.pose[usable]
-    return Views(torch.from_numpy(images), torch.from_numpy(masks), pose, track.quality[usable], usable, camera)
+    pose = track.motion.pose[index]
+    return Views(torch.from_numpy(images), torch.from_numpy(masks), pose, track.quality[index], index, camera)
 
 
 def _rescaled(camera: Camera, clip: Clip) -> Tensor:
