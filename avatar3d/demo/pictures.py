@@ -71,7 +71,7 @@ def fitted_psnr(avatar: Avatar, clip: Clip, solved: Track) -> float:
     """Returns how close the avatar is to the photo it was fitted to, on white, in dB. Not a held-out figure."""
     truth = score.Truth(clip.frames[0], _mask(clip), np.zeros((0, 3))).on_white
     rendered = next(frames(avatar, solved.motion.pose, solved.camera, _WHITE))
-    return score.psnr(*(torch.from_numpy(x).float() / 255 for x in (rendered, truth)))
+    return score.psnr(*(torch.from_numpy(x.astype(np.float32)) / 255 for x in (rendered, truth)))
 
 
 def counted(images: Iterable[np.ndarray], total: int, report: Callable[[int], None]) -> Iterator[np.ndarray]:

@@ -42,7 +42,7 @@ def picture(render: Render, batch: Batch, weight: Float[Tensor, "b h w"], ssim: 
 
 
 def feature_weights(
-    vertices: Float[Tensor, "b v 3"], regions: list[Int[Tensor, " r"]], camera: Camera, extra: float
+    vertices: Float[Tensor, "b v 3"], regions: list[Int[Tensor, " _"]], camera: Camera, extra: float
 ) -> Float[Tensor, "b h w"]:
     """Returns per-pixel weights: 1, and up to 1 + `extra` around the mouth and the eyes.
 

@@ -198,4 +198,4 @@ def _face(
 
 
 def _unit(image: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "h w 3"]:
-    return torch.from_numpy(image).float() / 255
+    return torch.from_numpy(image.astype(np.float32)) / 255
