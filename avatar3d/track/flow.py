@@ -12,6 +12,8 @@ from avatar3d.core import Clip
 _FEATURES = 160
 _ENOUGH = 10
 """Fewest agreeing features for a similarity to be believed."""
+_WIDE = 0.08
+"""Least spread (standard deviation) of the features over the image's side: a cluster does not tell turn and size."""
 _FADED = 0.4
 """Share of agreeing features below which a new keyframe is taken."""
 _TOLERANCE = 1.5
@@ -71,7 +73,7 @@ def torso_flow(clip: Clip, landmarks: Float[np.ndarray, "t l 3"]) -> Flow:
         if found is None or found.share < _FADED:
             points = _features(grey, _region(mask, size, landmarks[n] * scale))
             # A keyframe continues from the last motion.
-            key, guess = (_Key(grey, points, motion), points) if len(points) >= _ENOUGH else (None, None)
+            key, guess = (_Key(grey, points, motion), points) if _many(points, grey) else (None, None)
             sure[n] = sure[n] or (n == 0 and key is not None)  # nothing has moved yet
     out = np.stack(motions)
     return Flow(out[:, :, :2], out[:, :, 2] / scale, np.array(sure))
@@ -86,14 +88,17 @@ def _images(clip: Clip) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
 
 
 def _region(mask: np.ndarray | None, size: tuple[int, int], landmarks: np.ndarray) -> np.ndarray:
-    """Returns where features may lie: the person, well below the chin, at most two face widths to the side."""
+    """Returns where features may lie: the person well below the chin, or beside it, at most two face heights away."""
     width, height = size
     chin, brow = landmarks[152, :2], landmarks[10, :2]
     tall = float(np.linalg.norm(chin - brow))
     allowed = np.zeros((height, width), np.uint8)
-    top = int(np.clip(chin[1] + 0.2 * tall, 0, height))
+    top = int(np.clip(chin[1] + 0.08 * tall, 0, height))  # with the collar, the best there is on plain clothes
     left, right = (int(np.clip(chin[0] + s * 2 * tall, 0, width)) for s in (-1, 1))
     allowed[top:, left:right] = 255
+    level = int(np.clip(chin[1] - 0.05 * tall, 0, height))  # and the shoulders left and right of the neck
+    near, far = (int(np.clip(chin[0] + s * 0.55 * tall, 0, width)) for s in (-1, 1))
+    allowed[level:, left:near], allowed[level:, far:right] = 255, 255
     if mask is not None:
         plain = mask if mask.ndim == 2 else mask[..., 0]
         person = cv2.resize(np.ascontiguousarray(plain), size, interpolation=cv2.INTER_AREA)
@@ -102,7 +107,8 @@ def _region(mask: np.ndarray | None, size: tuple[int, int], landmarks: np.ndarra
 
 
 def _features(grey: np.ndarray, region: np.ndarray) -> np.ndarray:
-    found = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.005, 5, mask=region, blockSize=5)
+    # Far apart: a busy hand shall not outvote a plain shirt.
+    found = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.002, 12, mask=region, blockSize=7)
     return np.zeros((0, 2), np.float32) if found is None else found[:, 0]
 
 
@@ -115,19 +121,26 @@ def _follow(key: _Key, guess: np.ndarray, grey: np.ndarray) -> _Followed | None:
     now, ok, _ = cv2.calcOpticalFlowPyrLK(key.image, grey, key.points, guess.copy(), **window)
     back, ok_back, _ = cv2.calcOpticalFlowPyrLK(grey, key.image, now, key.points.copy(), **window)
     good = (ok.ravel() == 1) & (ok_back.ravel() == 1) & (np.linalg.norm(back - key.points, axis=1) < _TOLERANCE)
-    if good.sum() < _ENOUGH:
+    if not _many(key.points[good], grey):
         return None
     step, inliers = cv2.estimateAffinePartial2D(
         key.points[good], now[good], method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE, maxIters=500, refineIters=10
     )
-    if step is None or inliers.sum() < max(_ENOUGH, 0.3 * good.sum()):
+    if step is None or inliers.mean() < 0.3:
         return None
     kept = good.copy()
     kept[good] = inliers.ravel() == 1
+    if not _many(key.points[kept], grey):
+        return None
     # Features that lost their way start again from where the common motion puts them.
     placed = key.points @ step[:, :2].T + step[:, 2]
     points = np.where(kept[:, None], now, placed).astype(np.float32)
     return _Followed(_compose(step, key.motion), points, float(kept.mean()))
+
+
+def _many(points: np.ndarray, grey: np.ndarray) -> bool:
+    """Returns whether features are enough, and far enough apart."""
+    return len(points) >= _ENOUGH and float(points.std(0).max()) > _WIDE * max(grey.shape)
 
 
 def _compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
