@@ -22,6 +22,7 @@ _FADE = (1.9, 2.5)  # radians from straight up: below the ears the outline is ne
 _RIM = 0.006  # metres: what sticks out less than that, the splats of the mesh can reach
 _SOFT = ("lips", "mouth_interior", "teeth", "tongue", "cavity", "eyes", "lids", "sockets", "neck", "torso", "shoulders")
 _TORSO = ("torso", "shoulders")
+_COLLAR = 0.05  # of the colour range, as much as five centimetres
 _MOST = 1.7  # largest ratio of hair to skull taken from an outline
 
 
@@ -228,7 +229,9 @@ def _tie(
     """Returns what points are tied to, and their places in the frames of those faces."""
     camera = views.camera
     best: tuple[Tensor, Tensor, Tensor] | None = None
-    for group in carriers:
+    chin = posed[here][head.regions["chin"] > 0.5] if "chin" in head.regions else posed[here][:0]
+    below = world[:, 1] < chin[:, 1].min() if len(chin) else torch.zeros(len(world), dtype=torch.bool)
+    for nth, group in enumerate(carriers):
         middles = posed[here][head.faces[group]].mean(1)
         distance, index = cKDTree(middles.numpy()).query(world.numpy(), workers=1)
         face = group[torch.from_numpy(index)]
@@ -236,6 +239,8 @@ def _tie(
         local = _local(head, posed[here], binding, world)
         # The nearer carrier is likelier: a centimetre costs as much as a hundredth of the colour range.
         cost = torch.from_numpy(distance).float()
+        # Below the chin (the world is y up) it is more often collar than hair.
+        cost = cost + _COLLAR * (below == (nth == 0))
         for j, row in enumerate(rows.tolist()):
             if j == here:
                 continue

@@ -14,25 +14,31 @@ from avatar3d.ops import image
 _FAR, _FAR_WEIGHT = 1.0, 0.01
 _LARGE, _LARGE_WEIGHT = 0.6, 1.0
 _ALPHA_WEIGHT = 0.1
+_COLOUR_WEIGHT = 0.05
 _FEATURES = (("lips",), ("eye_left",), ("eye_right",))
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """Where splats began: offsets and sizes are only punished beyond it (lifted hair starts far from its triangle)."""
+    """How splats began: offsets and sizes are only punished beyond it (lifted hair starts far from its triangle)."""
 
     means: Float[Tensor, "n 3"]
     log_scales: Float[Tensor, "n 3"]
+    sh: Float[Tensor, "n k 3"]
 
 
 def regularise(gaussians: Gaussians, anchor: Anchor) -> Float[Tensor, ""]:
-    """Returns the regularisers of GaussianAvatars.
+    """Returns the regularisers of GaussianAvatars, and a pull of the colours towards those first seen.
+
+    The optimiser gives a splat that hardly shows as long a step as one in plain view; without the pull such splats end
+    as dark or glaring specks that the next pose uncovers.
 
     0.01 mean relu(|mu - mu0| - 1) + mean |relu(s - max(0.6, 1.5 s0))|, lengths in units of the triangle's size.
     """
     far = ((gaussians.means - anchor.means).square().sum(-1) + 1e-12).sqrt()
     large = (gaussians.scales - (1.5 * anchor.log_scales.exp()).clamp(min=_LARGE)).relu()
-    return _FAR_WEIGHT * (far - _FAR).relu().mean() + _LARGE_WEIGHT * (large.square().sum(-1) + 1e-12).sqrt().mean()
+    loss = _FAR_WEIGHT * (far - _FAR).relu().mean() + _LARGE_WEIGHT * (large.square().sum(-1) + 1e-12).sqrt().mean()
+    return loss + _COLOUR_WEIGHT * (gaussians.sh - anchor.sh).square().mean()
 
 
 def picture(render: Render, batch: Batch, weight: Float[Tensor, "b h w"], ssim: float) -> Float[Tensor, ""]:

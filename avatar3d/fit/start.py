@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar3d.core import Binding, Camera, Gaussians, HeadModel, Pose
@@ -174,7 +174,8 @@ def coloured(
     rest = head.vertices(identity, rest_pose(head))
     part = unseen.parts(head, binding, rest)
     points = pose_splats(gaussians, binding, None, rest, head.faces, rest_pose(head)).means
-    colours = unseen.fill(colours, shown > _SEEN, points, part, unseen.default_colours(head, binding))
+    default, marked = unseen.default_colours(head, binding), unseen.marked(head, binding)
+    colours = unseen.fill(colours, shown > _SEEN, points, part, default, marked)
     return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part)
 
 
@@ -188,6 +189,8 @@ class Seen:
     """Weight on all pixels over what it would be alone: 0 hidden, 1 in full view, between where splats overlap."""
     person: Float[Tensor, " n"]
     """Mean of the matte over the splat."""
+    pixels: Float[Tensor, " n"]
+    """Blend weight on all pixels, summed."""
     colour: Float[Tensor, "n 3"]
     """Mean colour of the person there."""
 
@@ -202,19 +205,32 @@ def seen_in(posed: Gaussians, views: Views, row: int) -> Seen:
     _, person = splat.gather_colour(posed, camera, mask.expand_as(image).contiguous())
     share = weight / _footprint(posed, camera).clamp(min=0.1)
     share = torch.where(_behind(posed, camera) < _DEPTH, share, 0.0)
-    return Seen(weight * person[:, 0], share, person[:, 0], colour / person[:, :1].clamp(min=1e-3))
+    return Seen(weight * person[:, 0], share, person[:, 0], weight, colour / person[:, :1].clamp(min=1e-3))
+
+
+def beside(posed: Gaussians, views: Views, row: int) -> Bool[Tensor, " n"]:
+    """Returns which splats have their centre on the background of a view."""
+    inside, line, column = _pixels(posed, views.camera)
+    return inside & (views.masks[row][line, column] < 64)
+
+
+def _pixels(posed: Gaussians, camera: Camera) -> tuple[Bool[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:
+    """Returns whether splats' centres fall into the picture, and the nearest line and column of it."""
+    view = apply(camera.w2c, posed.means)
+    pixel = (view @ camera.K.T)[:, :2] / view[:, 2:].clamp(min=1e-2)
+    column, line = (pixel[:, i].floor().nan_to_num().long() for i in range(2))
+    inside = (column >= 0) & (line >= 0) & (column < camera.width) & (line < camera.height)
+    return inside, line.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)
 
 
 def _behind(posed: Gaussians, camera: Camera) -> Float[Tensor, " n"]:
     """Returns by how much splats lie behind what the camera sees at their centres, metres."""
     render = splat.rasterize(posed, camera)
     depth = (render.depth / render.alpha.clamp(min=1e-3))[..., 0]
-    view = apply(camera.w2c, posed.means)
-    pixel = (view @ camera.K.T)[:, :2] / view[:, 2:].clamp(min=1e-2)
-    column, line = (pixel[:, i].floor().nan_to_num().long() for i in range(2))
-    at = line.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)
+    _, *at = _pixels(posed, camera)
+    z = apply(camera.w2c, posed.means)[:, 2]
     # Over an outline the picture may be empty at a splat's very centre: nothing hides it there.
-    return torch.where(render.alpha[at][:, 0] > 0.5, view[:, 2] - depth[at], 0.0)
+    return torch.where(render.alpha[tuple(at)][:, 0] > 0.5, z - depth[tuple(at)], 0.0)
 
 
 def _footprint(posed: Gaussians, camera: Camera) -> Float[Tensor, " n"]:

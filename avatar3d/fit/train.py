@@ -14,7 +14,7 @@ from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel
 from avatar3d.fit import loss, state, unseen
 from avatar3d.fit.corrections import corrected, pull
 from avatar3d.fit.options import FitOptions
-from avatar3d.fit.start import SH0, Start, rest_pose, seen_in, spread, start
+from avatar3d.fit.start import SH0, Start, beside, rest_pose, seen_in, spread, start
 from avatar3d.fit.views import Views, batch, draw, load
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
@@ -135,7 +135,8 @@ class _Fitting:
             vertices.detach(), loss.feature_vertices(self.head), now.camera, self.options.features
         )
         value = loss.picture(render, now, weight, self.options.ssim)
-        anchor = loss.Anchor(self.first.gaussians.means, self.first.gaussians.log_scales)
+        begun = self.first.gaussians
+        anchor = loss.Anchor(begun.means, begun.log_scales, begun.sh)
         value = value + loss.regularise(run.gaussians, anchor)
         if moving:
             value = value + pull(self._change(rows))
@@ -192,7 +193,8 @@ class _Fitting:
         points = pose_splats(now, first.binding, None, head.vertices(self.track.identity, rest), head.faces, rest).means
         default = unseen.default_colours(head, first.binding)
         own = now.sh[:, 0] * SH0 + 0.5
-        made_up = unseen.fill(own, known > 0.5, points, first.part, default)
+        marked = unseen.marked(head, first.binding)
+        made_up = unseen.fill(own, known > 0.5, points, first.part, default, marked)
         share = known[:, None]
         begun = first.gaussians
         sh = ((own * share + made_up * (1 - share)) - 0.5) / SH0
@@ -210,7 +212,7 @@ class _Fitting:
     def _known(self, gaussians: Gaussians, basis: Basis | None) -> Tensor:
         """Returns how well each splat was seen: 0 never, 1 in plain view of at least one frame.
 
-        As the splats began, or as they are now: one that faded away where a frame showed the background was seen too.
+        As the splats began, or as they are now. One that began where a frame shows the background is known not to be.
         """
         shown = torch.zeros(len(gaussians))
         for row in spread(self.views, 16).tolist():
@@ -218,5 +220,8 @@ class _Fitting:
             vertices = self.head.vertices(self.track.identity, pose)
             for splats, shapes in ((self.first.gaussians, None), (gaussians, basis)):
                 posed = pose_splats(splats, self.first.binding, shapes, vertices, self.head.faces, pose)
-                shown = torch.maximum(shown, seen_in(posed, self.views, row).share)
+                seen = seen_in(posed, self.views, row)
+                shown = torch.maximum(shown, torch.maximum(seen.share, seen.pixels * _PLAIN))
+                if splats is self.first.gaussians:
+                    shown[beside(posed, self.views, row)] = 1.0
         return ((shown - _HIDDEN) / (_PLAIN - _HIDDEN)).clamp(0, 1)

@@ -61,6 +61,7 @@ def fill(
     points: Float[Tensor, "n 3"],
     part: Int[Tensor, " n"],
     default: Float[Tensor, "n 3"],
+    marked: Bool[Tensor, " n"] | None = None,
 ) -> Float[Tensor, "n 3"]:
     """Returns the colours with those of unseen splats made up.
 
@@ -74,7 +75,9 @@ def fill(
         points: Splats at rest in head space, metres.
         part: From `parts`.
         default: From `default_colours`.
+        marked: Skin of a colour of its own (lids, brows, lips), which others do not take.
     """
+    marked = torch.zeros_like(seen) if marked is None else marked
     result = colours.clone()
     light = _light(colours, default, seen & (part == SKIN))
     for label in (SKIN, HAIR, CLOTHES):
@@ -82,6 +85,10 @@ def fill(
         missing, known = here & ~seen, here & seen
         if not missing.any():
             continue
+        if label == HAIR:
+            known = known & _typical(colours, known)
+        elif label == SKIN:
+            known = known & ~marked
         if int(known.sum()) < _NEIGHBOURS:
             made_up = _DEFAULTS.get(label)
             result[missing] = default[missing] * light if made_up is None else torch.tensor(made_up) * light
@@ -91,6 +98,23 @@ def fill(
         missing = (part == label) & ~seen
         result[missing] = (default[missing] * light).clamp(0, 1)
     return result
+
+
+def _typical(colours: Tensor, known: Tensor) -> Bool[Tensor, " n"]:
+    """Returns which colours are nearer to the middle than the farther third: forehead and background go with hair."""
+    if not known.any():
+        return known
+    away = (colours - colours[known].median(0).values).norm(dim=-1)
+    return away <= away[known].quantile(0.65)
+
+
+def marked(head: HeadModel, binding: Binding) -> Bool[Tensor, " n"]:
+    """Returns which splats lie on skin of a colour of its own."""
+    found = torch.zeros(len(binding.face), dtype=torch.bool)
+    for name in ("lids", "brows", "lips"):
+        if name in head.regions:
+            found |= at_splats(head.regions[name].float(), head.faces, binding) > 0.2
+    return found
 
 
 def _light(colours: Tensor, default: Tensor, skin: Tensor) -> Tensor:

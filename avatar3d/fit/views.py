@@ -132,5 +132,5 @@ def draw(step: int, size: int, count: int, seed: int) -> tuple[Int[Tensor, " b"]
     generator = torch.Generator().manual_seed(seed * 1_000_003 + 500_009 + step)
     colours = torch.rand(size, 3, generator=generator)
     # Half of the backgrounds are white: that is what avatars are judged on, and the other half pins alpha.
-    colours[::2] = 1.0
+    colours[(torch.arange(size) + step) % 2 == 0] = 1.0
     return torch.stack(rows), colours
