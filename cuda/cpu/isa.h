@@ -1,7 +1,7 @@
 // One kernel source, compiled once per instruction set, chosen at run time.
 //
-// A kernel family `x` has x.h, which declares its loops inside A3D_FOR_EACH_ISA(...), and x.cpp (listed under KERNELS in
-// CMakeLists.txt), which defines them inside `namespace a3d::A3D_ISA`. Callers take A3D_PICK(function).
+// A kernel family `x` has x.h, which declares its loops inside A3D_FOR_EACH_ISA(...), and x.cpp (listed under KERNELS
+// in CMakeLists.txt), which defines them inside `namespace a3d::A3D_ISA`. Callers take A3D_PICK(function).
 #pragma once
 #include <stdint.h>
 

@@ -15,8 +15,8 @@ namespace a3d {
 
 class Pool {
  public:
-  // Calls f(i) for every i in [0, n) from up to `threads` threads, the caller's among them, and returns when all are done.
-  // Tasks are handed out one by one in rising order; a result must not depend on which thread runs a task.
+  // Calls f(i) for every i in [0, n) from up to `threads` threads, the caller's among them, and returns when all are
+  // done. Tasks are handed out one by one in rising order; a result must not depend on which thread runs a task.
   static void run(int64_t n, int threads, const std::function<void(int64_t)>& f) {
     if (threads <= 1 || n <= 1) {
       for (int64_t i = 0; i < n; i++) f(i);

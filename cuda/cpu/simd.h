@@ -99,7 +99,9 @@ A3D_INLINE F reciprocal_estimate(F a) { return 1.f / a; }
 A3D_INLINE float sum(F v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 #endif
 #if !defined(__AVX2__)
-A3D_INLINE F gather(const float* base, I index) { return F{base[index[0]], base[index[1]], base[index[2]], base[index[3]]}; }
+A3D_INLINE F gather(const float* base, I index) {
+  return F{base[index[0]], base[index[1]], base[index[2]], base[index[3]]};
+}
 #endif
 
 A3D_INLINE F abs(F a) { return (F)((I)a & 0x7fffffff); }
@@ -152,8 +154,8 @@ A3D_INLINE F reciprocal(F a) {
   return r;
 }
 
-// 2^x for x in about [-126, 127], relative error 2e-7: rounding by the magic number 1.5 * 2^23, whose low bits then hold
-// the exponent, and a minimax polynomial of degree 5 on [-1/2, 1/2].
+// 2^x for x in about [-126, 127], relative error 2e-7: rounding by the magic number 1.5 * 2^23, whose low bits then
+// hold the exponent, and a minimax polynomial of degree 5 on [-1/2, 1/2].
 A3D_INLINE F exp2(F x) {
   const F magic = splat(12582912.f);
   const F rounded = x + magic;

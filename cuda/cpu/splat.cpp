@@ -35,7 +35,8 @@ class Carver {
 
 int64_t tiles_along(int64_t pixels) { return (pixels + kTile - 1) / kTile; }
 
-SplatState carve(Carver& block, int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs, int threads) {
+SplatState carve(Carver& block, int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
+                 int threads) {
   SplatState s;
   s.tiles_x = tiles_along(width), s.tiles_y = tiles_along(height);
   const int64_t tiles = s.tiles_x * s.tiles_y, all = splats * views;
@@ -89,7 +90,8 @@ static void sum_cameras(const Scratch& scratch, int64_t views, int64_t chunks, f
   for (int64_t view = 0; view < views; view++)
     for (int k = 0; k < kCameraGradients; k++) {
       double total = 0;  // in double: the chunks of a large gradient may nearly cancel
-      for (int64_t chunk = 0; chunk < chunks; chunk++) total += scratch.cameras[(view * chunks + chunk) * kCameraGradients + k];
+      for (int64_t chunk = 0; chunk < chunks; chunk++)
+        total += scratch.cameras[(view * chunks + chunk) * kCameraGradients + k];
       out[view * kCameraGradients + k] = float(total);
     }
 }
@@ -106,10 +108,11 @@ extern "C" int32_t a3d_splat_workspace(int64_t splats, int64_t views, int64_t wi
 }
 
 extern "C" int32_t a3d_splat_forward(int64_t splats, int64_t views, int64_t bases, int64_t width, int64_t height,
-                                     const float* means, const float* quats, const float* log_scales, const float* logits,
-                                     const float* sh, int32_t many_poses, const float* w2c, const float* intrinsics,
-                                     int32_t many_cameras, const float* background, uint8_t* workspace, int64_t pairs,
-                                     float* rgb, float* alpha, float* depth, int64_t* counts, int32_t threads) {
+                                     const float* means, const float* quats, const float* log_scales,
+                                     const float* logits, const float* sh, int32_t many_poses, const float* w2c,
+                                     const float* intrinsics, int32_t many_cameras, const float* background,
+                                     uint8_t* workspace, int64_t pairs, float* rgb, float* alpha, float* depth,
+                                     int64_t* counts, int32_t threads) {
   const SplatInputs in = {splats, views, bases, width, height, means, quats, log_scales, logits, sh, many_poses != 0,
                           many_cameras != 0, w2c, intrinsics, background};
   if (const int code = check(in)) return code;

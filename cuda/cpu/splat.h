@@ -1,8 +1,8 @@
 // The CPU splat rasterizer: data that its stages share, and the loops compiled per instruction set.
 //
-// Stages: project (splat_project.cpp) -> depth sort and tile lists (splat_bin.cpp) -> blend (splat_blend.cpp); backward:
-// blend again with gradients (splat_blend_backward.cpp) -> reduce and undo the projection (splat_project_backward.cpp).
-// splat.cpp runs them. Tiles are 16x16 pixels, cut into sixteen 4x4 blocks.
+// Stages: project (splat_project.cpp) -> depth sort and tile lists (splat_bin.cpp) -> blend (splat_blend.cpp);
+// backward: blend again with gradients (splat_blend_backward.cpp) -> reduce and undo the projection
+// (splat_project_backward.cpp). splat.cpp runs them. Tiles are 16x16 pixels, cut into sixteen 4x4 blocks.
 #pragma once
 #include <stdint.h>
 
@@ -89,9 +89,11 @@ inline int64_t chunks_of(int64_t splats) { return (splats + kChunk - 1) / kChunk
 
 A3D_FOR_EACH_ISA(
     void project_splats(const SplatInputs& in, const SplatState& state, int64_t view, int64_t begin, int64_t end);
-    void blend_tile(const SplatInputs& in, const SplatState& state, const SplatOutputs& out, int64_t view, int64_t tile);
+    void blend_tile(const SplatInputs& in, const SplatState& state, const SplatOutputs& out, int64_t view,
+                    int64_t tile);
     void blend_tile_backward(const SplatInputs& in, const SplatState& state, const SplatCotangents& cotangents,
                              int64_t view, int64_t tile);
     void project_splats_backward(const SplatInputs& in, const SplatState& state, const SplatCotangents& cotangents,
-                                 const SplatGradients& out, int64_t first_view, int64_t views, int64_t begin, int64_t end);
+                                 const SplatGradients& out, int64_t first_view, int64_t views, int64_t begin,
+                                 int64_t end);
 )

@@ -28,8 +28,9 @@ bool reaches(const SplatRecord& r, int64_t tile_x, int64_t tile_y) {
   return q <= (r.log2_opacity - kLog2AlphaMin) * 1.00001f + 1e-5f;
 }
 
-// Calls visit(tile, whether the splat reaches it) for the tiles of a rectangle. Most rectangles have up to 2x2 tiles, and
-// how many cannot be guessed: those take one path without branches, in which tiles beyond the rectangle are not reached.
+// Calls visit(tile, whether the splat reaches it) for the tiles of a rectangle. Most rectangles have up to 2x2 tiles,
+// and how many cannot be guessed: those take one path without branches, in which tiles beyond the rectangle are not
+// reached.
 template <class Visit>
 void for_each_tile(const TileRect rect, const SplatRecord* record, int64_t tiles_x, const Visit& visit) {
   const int64_t first = rect.y * tiles_x + rect.x;
@@ -75,7 +76,8 @@ void sort_view(const SplatInputs& in, const SplatState& state, int64_t view, con
   const int64_t n = in.splats, chunks = chunks_of(n), parts = std::clamp<int64_t>(n / kSortPart, 1, plan.parts);
   uint32_t* depth = state.keys + view * n;
   uint32_t *keys = state.sort_keys + view * n, *order = state.sort_order + view * n;
-  uint32_t *other_keys = depth, *other_order = state.order + view * n;  // the depths are not needed after the first pass
+  uint32_t *other_keys = depth,
+           *other_order = state.order + view * n;  // the depths are not needed after the first pass
   uint32_t* histogram = state.histogram + view * parts * plan.histogram;
 
   ChunkSummary* summaries = state.chunks + view * chunks;

@@ -25,9 +25,9 @@ struct TilePixels {
   F red[kTileVectors], green[kTileVectors], blue[kTileVectors], depth[kTileVectors];
 };
 
-// Blends the splats whose bits are set into vector `at`, whose first pixel is at (x, y). Returns whether a pixel of it is
-// still open. Two loops, alphas first: each has a short chain of dependent operations, so that the CPU's window holds
-// several turns of it; in one loop it holds fewer than two, and waits.
+// Blends the splats whose bits are set into vector `at`, whose first pixel is at (x, y). Returns whether a pixel of it
+// is still open. Two loops, alphas first: each has a short chain of dependent operations, so that the CPU's window
+// holds several turns of it; in one loop it holds fewer than two, and waits.
 A3D_INLINE bool blend(const Batch& batch, const uint64_t word, F x, F y, TilePixels& t, int at) {
   F alphas[kBatch];
   int n = 0;
@@ -70,8 +70,8 @@ A3D_INLINE uint64_t block_word(const Batch& batch, int block) {
 }
 
 // Writes the pixels of a block's row: count of them, up to 4.
-A3D_INLINE void write_quad(const SplatOutputs& out, int64_t pixel, int count, const float background[3], const TilePixels& t,
-                           int block, int y) {
+A3D_INLINE void write_quad(const SplatOutputs& out, int64_t pixel, int count, const float background[3],
+                           const TilePixels& t, int block, int y) {
   const Quad left = quad_of(t.open, block, y) + quad_of(t.transmittance, block, y), alpha = 1.f - left;
   const Quad depth = quad_of(t.depth, block, y);
   const Quad red = quad_of(t.red, block, y) + left * background[0];

@@ -28,7 +28,8 @@ A3D_INLINE Places places_of_tile() {
   for (int block = 0; block < kBlocks; block++)
     for (int v = 0; v < kVectors; v++) {
       const int at = block * kVectors + v;
-      p.x[at] = lane_x() + (block_x(block) - kCentre), p.y[at] = lane_y() + (block_y(block) + float(v * kRows) - kCentre);
+      p.x[at] = lane_x() + (block_x(block) - kCentre),
+      p.y[at] = lane_y() + (block_y(block) + float(v * kRows) - kCentre);
       p.xx[at] = p.x[at] * p.x[at], p.xy[at] = p.x[at] * p.y[at], p.yy[at] = p.y[at] * p.y[at];
     }
   return p;

@@ -32,8 +32,8 @@ struct Columns {
   alignas(64) float x0[kLanes], y0[kLanes], x1[kLanes], y1[kLanes];
 };
 
-A3D_INLINE void write_splat(const Columns& columns, int i, bool drawn, SplatRecord& record, TileRect& rect, uint32_t& key,
-                            ChunkSummary& summary) {
+A3D_INLINE void write_splat(const Columns& columns, int i, bool drawn, SplatRecord& record, TileRect& rect,
+                            uint32_t& key, ChunkSummary& summary) {
   float* fields = &record.x;
   for (int k = 0; k < 12; k++) fields[k] = columns.v[k][i];
   rect.x = uint16_t(columns.x0[i]), rect.y = uint16_t(columns.y0[i]);

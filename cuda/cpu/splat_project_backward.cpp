@@ -94,7 +94,8 @@ void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& 
       const Footprint<F> f = footprint(view, s.mean, s.quat, s.scale);
       const Projected<F> p = projected(view, f);
       const Conic<F> k = conic(p);
-      // alpha = opacity exp(-(a dx^2 + 2 b dx dy + c dy^2) / 2) with d = pixel - centre, and sums of v = dL/d(ln alpha).
+      // alpha = opacity exp(-(a dx^2 + 2 b dx dy + c dy^2) / 2) with d = pixel - centre, and sums of v = dL/d(ln
+      // alpha).
       Projected<F> g;
       conic_vjp(k, Conic<F>{-0.5f * sums[kVxx], -sums[kVxy], -0.5f * sums[kVyy]}, g);
       g.x = k.a * sums[kVx] + k.b * sums[kVy], g.y = k.b * sums[kVx] + k.c * sums[kVy], g.z = sums[kDepth];

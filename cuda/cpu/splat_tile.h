@@ -1,4 +1,5 @@
-// What the forward and the backward blend share: the 4x4 blocks of a tile and the test of which of them a splat touches.
+// What the forward and the backward blend share: the 4x4 blocks of a tile and the test of which of them a splat
+// touches.
 #pragma once
 #include "cpu/simd.h"
 #include "cpu/splat.h"

@@ -1,7 +1,8 @@
-// Projection of a Gaussian to the image and its vector-Jacobian products, written once for CPU vectors and CUDA threads.
+// Projection of a Gaussian to the image and its vector-Jacobian products, written once for CPU vectors and CUDA
+// threads.
 //
-// EWA splatting (Zwicker et al. 2001) as 3D Gaussian splatting uses it: covariance J W R S S R' W' J' + 0.3 I in pixels.
-// The covariance is kept in factors (two rows of J W R S), which halves the work and cannot become indefinite.
+// EWA splatting (Zwicker et al. 2001) as 3D Gaussian splatting uses it: covariance J W R S S R' W' J' + 0.3 I in
+// pixels. The covariance is kept in factors (two rows of J W R S), which halves the work and cannot become indefinite.
 #pragma once
 #include "math/config.h"
 
@@ -64,7 +65,8 @@ A3D_HD Footprint<T> footprint(const View& v, const T mean[3], const T unit_quat[
   const float* W = v.rotation;
   for (int i = 0; i < 3; i++) {
     f.p[i] = W[3 * i] * mean[0] + W[3 * i + 1] * mean[1] + W[3 * i + 2] * mean[2] + v.translation[i];
-    for (int j = 0; j < 3; j++) f.C[3 * i + j] = W[3 * i] * f.M[j] + W[3 * i + 1] * f.M[3 + j] + W[3 * i + 2] * f.M[6 + j];
+    for (int j = 0; j < 3; j++)
+      f.C[3 * i + j] = W[3 * i] * f.M[j] + W[3 * i + 1] * f.M[3 + j] + W[3 * i + 2] * f.M[6 + j];
   }
   f.iz = 1.f / f.p[2];
   f.rx = f.p[0] * f.iz, f.ry = f.p[1] * f.iz;
@@ -104,7 +106,8 @@ struct ViewGradient {
 // off-diagonals). Adds to `camera` only when with_camera.
 template <bool with_camera, class T>
 A3D_HD SplatGradient<T> projection_vjp(const View& v, const Footprint<T>& f, const T mean[3], const T unit_quat[4],
-                                       T inverse_norm, const T scale[3], const Projected<T>& g, ViewGradient<T>& camera) {
+                                       T inverse_norm, const T scale[3], const Projected<T>& g,
+                                       ViewGradient<T>& camera) {
   const float* W = v.rotation;
   T ga[3], gb[3];
   for (int j = 0; j < 3; j++) {
@@ -173,7 +176,8 @@ A3D_HD Conic<T> conic(const Projected<T>& p) {
 template <class T>
 A3D_HD void conic_vjp(const Conic<T>& k, const Conic<T>& g, Projected<T>& o) {
   const T gb = 0.5f * g.b;
-  const T t00 = k.a * g.a + k.b * gb, t01 = k.a * gb + k.b * g.c, t10 = k.b * g.a + k.c * gb, t11 = k.b * gb + k.c * g.c;
+  const T t00 = k.a * g.a + k.b * gb, t01 = k.a * gb + k.b * g.c, t10 = k.b * g.a + k.c * gb,
+          t11 = k.b * gb + k.c * g.c;
   o.xx = -(t00 * k.a + t01 * k.b);
   o.xy = -2.f * (t00 * k.b + t01 * k.c);
   o.yy = -(t10 * k.b + t11 * k.c);
