@@ -17,7 +17,8 @@ demo: $(VENV)/.installed ## Fit a portrait (and CLIP=path.mp4) and write out/dem
 test: $(VENV)/.installed $(VENV)/.dev ## Run all tests, on the installed package.
 	$(BIN)/pytest -n $(WORKERS)
 
-bench: $(VENV)/.installed ## Time the rasterizer.
+bench: $(VENV)/.installed ## Time the rasterizer beside its twin and a peer.
+	$(PIP) install --quiet $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["bench"])')
 	$(BIN)/avatar3d bench raster
 
 lint: $(VENV)/.dev ## Style, import rules and types.

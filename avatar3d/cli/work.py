@@ -139,7 +139,12 @@ def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
     """Times the rasterizer."""
     from avatar3d.bench import raster
 
+    if not 1 <= repeat <= 10_000:
+        raise AvatarError(f"--repeat {repeat}: give a number from 1 to 10000")
     rows = raster(repeat=repeat)
+    console.note(f"{'backend':<20} {'splats':>7} {'size':>5} {'threads':>7} {'forward ms':>11} {'both ms':>9}")
     for row in rows:
-        console.note(" ".join(f"{name}={value}" for name, value in row.items()))
+        times = [f"{row[name]:.2f}" if row[name] is not None else "-" for name in ("forward_ms", "both_ms")]
+        start = f"{row['backend']:<20} {row['splats']:>7} {row['size']:>5} {row['threads']:>7}"
+        console.note(f"{start} {times[0]:>11} {times[1]:>9}  {row.get('note', '')}".rstrip())
     return {"rows": rows}
