@@ -14,7 +14,7 @@ BACKENDS = ("cpu", "reference")
 """`cpu`: the native library, float32. `reference`: plain PyTorch, any float type, slow."""
 
 SH_BASES = (1, 4, 9, 16)
-_SLOT_LIMIT = 1 << 28
+_SLOT_LIMIT = 1 << 26
 """Gradient slots (48 bytes each) above this mean splats that cover the image many times over, not a usable scene."""
 
 
