@@ -127,18 +127,21 @@ def score_fit(
     source: Path | str,
     dump: Path | None = None,
     hold_out: float | None = None,
+    follow: bool = True,
     progress: Progress = quiet,
 ) -> FitScore:
     """Returns how well an avatar shows the frames of its clip that it was not fitted to.
 
-    The whole clip is tracked anew with the avatar's identity and focal length held fixed: by landmarks, then by the
-    avatar's own picture, which moves poses only. The poses of the held-out frames then drive the avatar.
+    The whole clip is tracked anew with the avatar's identity and focal length held fixed: by landmarks, then (`follow`)
+    the held-out poses until the avatar's own picture matches the frame, as photometric trackers do. The avatar stays as
+    it is; only poses move. Those poses then drive it.
 
     Args:
         avatar: As fitted with a hold-out.
         source: The clip it was fitted to.
         dump: Folder for truth, render and matte of each frame as PNG.
         hold_out: Share of the last frames; by default the one the avatar was fitted with.
+        follow: Whether to refine the held-out poses by the picture; without it they are those of the landmarks.
         progress: Called while it works.
 
     Raises:
@@ -147,30 +150,24 @@ def score_fit(
     from avatar3d.capture import capture
 
     clip = capture(source, progress=stage(progress, "capture"))
-    return score_clip(avatar, clip, dump, hold_out, progress)
-
-
-def score_clip(
-    avatar: Avatar,
-    clip: Clip,
-    dump: Path | None = None,
-    hold_out: float | None = None,
-    progress: Progress = quiet,
-) -> FitScore:
-    """As `score_fit`, for a clip that is already captured."""
-    from avatar3d.fit import follow
-
-    first = _held_out(avatar, clip, hold_out)  # said before the work
-    solved = follow(avatar, clip, retrack(avatar, clip, progress), first, progress=stage(progress, "follow"))
+    first = held_out(avatar, clip, hold_out)  # said before the work
+    solved = retrack(avatar, clip, first if follow else len(clip), progress)
     return score_tracked(avatar, clip, solved, dump, hold_out, progress)
 
 
-def retrack(avatar: Avatar, clip: Clip, progress: Progress = quiet) -> Track:
+def retrack(avatar: Avatar, clip: Clip, follow_from: int, progress: Progress = quiet) -> Track:
     """Returns the track of a whole clip with the avatar's identity and focal length held fixed.
+
+    Args:
+        avatar: Whose identity is known.
+        clip: The clip it was fitted to.
+        follow_from: First frame whose pose is refined by the avatar's picture.
+        progress: Called while it works.
 
     Raises:
         AvatarError: The clip has another size than the one the avatar was fitted to.
     """
+    from avatar3d.fit import follow
     from avatar3d.track import track
 
     known = avatar.about.get("camera") or {}
@@ -180,7 +177,10 @@ def retrack(avatar: Avatar, clip: Clip, progress: Progress = quiet) -> Track:
             f"{clip.source}: {clip.width}x{clip.height} pixels, the avatar was fitted to a clip of {size}"
         )
     focal = float(known["K"][0][0]) if known else None
-    return track(clip, identity=avatar.identity, focal=focal, progress=fraction(progress, "track"))
+    solved = track(clip, identity=avatar.identity, focal=focal, progress=fraction(progress, "track"))
+    if follow_from >= len(clip):
+        return solved
+    return follow(avatar, clip, solved, follow_from, progress=stage(progress, "follow"))
 
 
 def score_tracked(
@@ -192,7 +192,7 @@ def score_tracked(
     progress: Progress = quiet,
 ) -> FitScore:
     """As `score_fit`, for a clip that is already captured and tracked with the avatar's identity."""
-    first = _held_out(avatar, clip, hold_out)
+    first = held_out(avatar, clip, hold_out)
     total = len(clip) - first
     return score_frames(
         _pairs(avatar, clip, solved, first),
@@ -202,7 +202,7 @@ def score_tracked(
     )
 
 
-def _held_out(avatar: Avatar, clip: Clip, hold_out: float | None) -> int:
+def held_out(avatar: Avatar, clip: Clip, hold_out: float | None) -> int:
     """Returns the index of the first held-out frame."""
     share = float(avatar.about.get("hold_out", 0.0)) if hold_out is None else hold_out
     first = training_frames(len(clip), share)

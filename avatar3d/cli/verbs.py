@@ -154,11 +154,13 @@ class ScoreFit(Command):
     """Share of the last frames; by default the one the avatar was fitted with."""
     dump: Path | None = None
     """Folder for truth, render and matte of each frame as PNG."""
+    landmarks_only: bool = False
+    """Take the held-out poses from landmarks alone, without refining them by the avatar's picture."""
 
     def work(self, console: Console) -> Mapping[str, Any]:
         from avatar3d.cli.work import run_score
 
-        return run_score(self.avatar, self.clip, self.hold_out, self.dump, console)
+        return run_score(self.avatar, self.clip, self.hold_out, self.dump, not self.landmarks_only, console)
 
 
 @dataclass(frozen=True, kw_only=True)

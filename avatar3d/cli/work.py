@@ -118,12 +118,12 @@ def run_fit(
 
 
 def run_score(
-    avatar: Path, clip: Path, hold_out: float | None, dump: Path | None, console: Console
+    avatar: Path, clip: Path, hold_out: float | None, dump: Path | None, follow: bool, console: Console
 ) -> Mapping[str, Any]:
     """Scores an avatar on the held-out frames of its clip."""
     if dump is not None:
         check_writable(dump / "00000_truth.png")
-    score = pipeline.score_fit(store.load(avatar), clip, dump, hold_out, console.progress)
+    score = pipeline.score_fit(store.load(avatar), clip, dump, hold_out, follow, console.progress)
     shown = f"PSNR {score.psnr:.2f} dB, SSIM {score.ssim:.4f}"
     if score.lpips is not None:
         shown += f", LPIPS {score.lpips:.4f}"
@@ -132,7 +132,7 @@ def run_score(
     console.note(f"{score.frames} held-out frames: {shown}")
     for note in score.notes:
         console.note(note)
-    return score.as_json()
+    return {**score.as_json(), "poses": "picture" if follow else "landmarks"}
 
 
 def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:

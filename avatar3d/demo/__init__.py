@@ -103,10 +103,11 @@ def _one(source: _Source, output: Path, preset: str, progress: pipeline.Progress
         numbers["fitted_psnr"] = round(pictures.fitted_psnr(avatar, clip, made.track), 2)
     else:
         side = f"{source.name}_side.mp4"
-        solved = pipeline.retrack(avatar, clip, report)
+        first = pipeline.training_frames(len(clip), source.hold_out)
+        solved = pipeline.retrack(avatar, clip, first, report)
         pairs = pictures.side_by_side(avatar, clip, solved)
         pairs = pictures.counted(pairs, len(clip), lambda i: report("side by side", i, len(clip)))
         write_video(output / side, pairs, clip.fps, clip.audio, clip.rate)
-        if pipeline.training_frames(len(clip), source.hold_out) < len(clip):
+        if first < len(clip):
             numbers["score"] = pipeline.score_tracked(avatar, clip, solved, progress=report).as_json()
     return page.Shown(source.title, source.name, side, names["orbit.mp4"], names["strip.png"], numbers)
