@@ -120,10 +120,11 @@ def track(
     quality[seen] = np.clip((_LOST - error[:, inner].mean(1)) / (_LOST - _FINE), 0.02, 1)
 
     pose = _head_pose(model, state, seen)
+    expression = bridge(state.expression, seen)
     camera = replace(camera, K=camera.K if clip.camera is not None else pinhole(clip.width, clip.height, 1 / k))
     if options.firm and seen.sum() > 1:
-        pose = firm_pose(clip, head, torch.from_numpy(shape).float(), pose, camera.K.double().numpy(), seen)
-    expression = bridge(state.expression, seen)
+        identity = torch.from_numpy(shape).float()
+        pose = firm_pose(clip, head, identity, pose, expression, camera.K.double().numpy(), seen)
     tell("torso", 0.0)
     joints = _chain(clip, head, torch.from_numpy(shape).float(), pose, landmarks, 1 / k, options)
     moves = torch.zeros(len(seen), len(head.joints), 3)

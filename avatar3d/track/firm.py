@@ -1,16 +1,17 @@
-"""The head's pose from its firm parts: features of skull, hairline and ears followed from keyframes.
+"""The head's pose from features followed on it from keyframes, trusted the more the firmer the place.
 
 The landmark network sees a wider face when the mouth opens (by up to 2.5 % on the shared clips, while the skull's
-outline keeps its width to 0.4 %), which the solve can only read as a nearer head. Features on the mesh where neither
-expression nor neck bends it have no such bias; the landmarks' pose stays as first guess and as a weak prior.
+outline keeps its width to 0.4 %), which the solve can only read as a nearer head. Features of the picture itself have
+no such bias: those on skull, ears and nose bridge count fully, those that expressions move less, after the tracked
+expression has moved them. The landmarks' pose stays as first guess and as a weak prior.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
@@ -22,11 +23,17 @@ _SIDE = 512
 _FEATURES, _ENOUGH = 200, 24
 _TURN = np.radians(10.0)
 """A new keyframe is taken when the head has turned by this much from all others."""
-_STIFF = 0.0012
-"""Metres by which a firm point may move in any expression at 1."""
+_FADED = 0.3
+"""Share of a keyframe's features found again below which another keyframe is taken."""
+_SLACK = 0.0015
+"""Metres by which the neck's bending may move a point that turns with the head."""
+_LOOSE, _UNTRACKED = 0.007, 0.25
+"""Metres that a point may move in any expression at 1, and the share of that motion which tracking is taken to miss."""
 _NOISE, _ROBUST = 0.7, 1.5
-"""Pixels: error of a feature, and distance from which it counts linearly."""
-_PRIOR = np.array([0.06, 0.06, 0.06, 0.006, 0.006, 0.06])
+"""Pixels: error of a feature, and distance in such errors from which it counts linearly."""
+_VIEWS, _COUNT = 3, 6.0
+"""Keyframes that a frame is matched with, and what each of them is worth, in independent features."""
+_PRIOR = np.array([0.04, 0.04, 0.04, 0.006, 0.006, 0.04])
 """Error of the landmarks' pose: rotation in radians, place in metres, depth last."""
 _FLIP = np.diag([1.0, -1.0, -1.0])
 
@@ -35,9 +42,28 @@ _FLIP = np.diag([1.0, -1.0, -1.0])
 class _Key:
     image: np.ndarray
     pixels: Float[np.ndarray, "n 2"]
-    points: Float[np.ndarray, "n 3"]
-    """Where the features sit on the head at rest, metres."""
+    corners: Int[np.ndarray, "n 3"]
+    """Vertices of the triangles that the features sit on."""
+    bary: Float[np.ndarray, "n 3"]
+    error: Float[np.ndarray, " n"]
+    """Of the features' places, pixels."""
     rotation: Float[np.ndarray, "3 3"]
+    links: int
+    """Keyframes between it and one that was posed by landmarks, itself included."""
+
+    def points(self, vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "n 3"]:
+        return (vertices[self.corners] * self.bary[..., None]).sum(1)
+
+
+@dataclass(frozen=True)
+class _Match:
+    points: Float[np.ndarray, "n 3"]
+    target: Float[np.ndarray, "n 2"]
+    error: Float[np.ndarray, " n"]
+    count: Float[np.ndarray, " n"]
+    """What each is worth, in independent features."""
+    share: float
+    links: int
 
 
 def firm_pose(
@@ -45,6 +71,7 @@ def firm_pose(
     head: HeadModel,
     identity: Float[Tensor, " s"],
     pose: Float[np.ndarray, "t 4 4"],
+    expression: Float[np.ndarray, "t e"],
     K: Float[np.ndarray, "3 3"],
     seen: Bool[np.ndarray, " t"],
 ) -> Float[np.ndarray, "t 4 4"]:
@@ -57,13 +84,14 @@ def firm_pose(
         head: The head model.
         identity: Whose head.
         pose: From the landmarks.
+        expression: Tracked weights.
         K: Intrinsics in pixels of the clip.
         seen: Frames with a face; the others keep their pose.
     """
     scale = min(1.0, _SIDE / max(clip.width, clip.height))
     size = (max(1, round(clip.width * scale)), max(1, round(clip.height * scale)))
     K = np.diag([size[0] / clip.width, size[1] / clip.height, 1.0]) @ K
-    rest, firm = _firm(head, identity)
+    loose = _looseness(head, identity)
     keys: list[_Key] = []
     out = pose.copy()
     for n, image in enumerate(clip.frames):
@@ -74,20 +102,27 @@ def firm_pose(
         grey = cv2.resize(
             cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
         )
-        near = min(keys, key=lambda k: _angle(k.rotation, pose[n, :3, :3]), default=None)
-        found = _solve(near, grey, pose[n], K) if near is not None else pose[n]
-        if found is None:
-            continue
-        out[n] = found
-        if all(_angle(k.rotation, found[:3, :3]) > _TURN for k in keys):
-            pixels, points = _features(grey, found, K, rest, firm, head.faces)
-            if len(pixels) >= _ENOUGH:
-                keys.append(_Key(grey, pixels, points, found[:3, :3]))
+        vertices = _shaped(head, identity, expression[n])
+        # The nearest views, and the latest.
+        near = sorted(keys[:-1], key=lambda k: _angle(k.rotation, pose[n, :3, :3]))[: _VIEWS - 1] + keys[-1:]
+        matches = [m for m in (_follow(key, grey, pose[n], K, vertices) for key in near) if m is not None]
+        out[n] = _solve(matches, pose[n], K) if matches else pose[n]
+        share = max((m.share for m in matches), default=0.0)
+        if share < _FADED or all(_angle(k.rotation, out[n, :3, :3]) > _TURN for k in keys):
+            links = 1 + min((m.links for m in matches), default=0)
+            new = _features(grey, out[n], K, vertices, loose, head.faces)
+            if new is not None:
+                keys.append(replace(new, links=links))
     return out
 
 
-def _firm(head: HeadModel, identity: Tensor) -> tuple[Tensor, Bool[np.ndarray, " v"]]:
-    """Returns the vertices at rest and which of them no expression and no bending of the neck moves."""
+def _shaped(head: HeadModel, identity: Tensor, expression: np.ndarray) -> Float[np.ndarray, "v 3"]:
+    still = Pose(torch.from_numpy(expression).float(), torch.zeros(len(head.joints), 3), torch.eye(4))
+    return head.vertices(identity, still).double().numpy()
+
+
+def _looseness(head: HeadModel, identity: Tensor) -> Float[np.ndarray, " v"]:
+    """Returns how far any expression at 1 moves each vertex, metres; infinite where it does not turn with the head."""
     e, j = len(head.expressions), len(head.joints)
     rest = head.vertices(identity, Pose(torch.zeros(e), torch.zeros(j, 3), torch.eye(4)))
     each = Pose(torch.eye(e), torch.zeros(e, j, 3), torch.eye(4).expand(e, 4, 4))
@@ -96,43 +131,59 @@ def _firm(head: HeadModel, identity: Tensor) -> tuple[Tensor, Bool[np.ndarray, "
     turn[head.joints.index("head")] = torch.tensor([0.3, 0.3, 0.0])
     bent = Pose(torch.zeros(e), turn, torch.eye(4))
     motion = head.joint_transforms(identity, bent)[head.joints.index("head")]
-    stiff = rest @ motion[:3, :3].T + motion[:3, 3]
-    slack = (head.vertices(identity, bent) - stiff).norm(dim=-1)
-    return rest, ((moved < _STIFF) & (slack < _STIFF)).numpy()
+    slack = (head.vertices(identity, bent) - (rest @ motion[:3, :3].T + motion[:3, 3])).norm(dim=-1)
+    for name in ("eyes", "lids", "mouth_interior", "lips"):
+        if name in head.regions:
+            moved = torch.where(head.regions[name] > 0.3, torch.inf, moved)
+    return torch.where(slack < _SLACK, moved, torch.inf).double().numpy()
 
 
 def _features(
-    grey: np.ndarray, pose: np.ndarray, K: np.ndarray, rest: Tensor, firm: np.ndarray, faces: Tensor
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns good features on the firm parts in view: pixels, and their places on the head at rest."""
+    grey: np.ndarray, pose: np.ndarray, K: np.ndarray, vertices: np.ndarray, loose: np.ndarray, faces: Tensor
+) -> _Key | None:
+    """Returns a keyframe with good features on the parts in view that may be trusted, if there are enough."""
     height, width = grey.shape
-    posed = rest.double().numpy() @ pose[:3, :3].T + pose[:3, 3]
+    posed = vertices @ pose[:3, :3].T + pose[:3, 3]
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    camera = Camera(flip, torch.from_numpy(K).float(), width, height)
-    seen = mesh.rasterize(torch.from_numpy(posed).float(), faces, camera)
-    face = seen.face.numpy()
-    allowed = (face >= 0) & firm[faces.numpy()].all(-1)[face]
+    seen = mesh.rasterize(
+        torch.from_numpy(posed).float(), faces, Camera(flip, torch.from_numpy(K).float(), width, height)
+    )
+    face, ids = seen.face.numpy(), faces.numpy()
+    worst = loose[ids].max(-1)
+    allowed = (face >= 0) & (worst < _LOOSE)[face]
     # A feature's window must not reach over the outline, where the background slides past.
     allowed = cv2.erode(allowed.astype(np.uint8), np.ones((5, 5), np.uint8))
     found = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.003, 5, mask=allowed * 255, blockSize=5)
-    if found is None:
-        return np.zeros((0, 2), np.float32), np.zeros((0, 3))
+    if found is None or len(found) < _ENOUGH:
+        return None
     pixels = found[:, 0]
     column, line = (pixels[:, i].astype(int) for i in range(2))
-    corners = rest.double().numpy()[faces.numpy()[face[line, column]]]
-    return pixels, (corners * seen.bary.numpy()[line, column][..., None]).sum(1)
+    at = face[line, column]
+    pixel = K[0, 0] / -posed[:, 2].mean()  # pixels a metre
+    error = np.hypot(_NOISE, _UNTRACKED * worst[at] * pixel)
+    return _Key(grey, pixels, ids[at], seen.bary.numpy()[line, column].astype(np.float64), error, pose[:3, :3], 1)
 
 
-def _solve(key: _Key, grey: np.ndarray, pose: np.ndarray, K: np.ndarray) -> np.ndarray | None:
-    """Returns the pose that takes a keyframe's features to where they are now, or None when they are lost."""
-    guess = _project(pose, key.points, K)[0].astype(np.float32)
+def _follow(key: _Key, grey: np.ndarray, pose: np.ndarray, K: np.ndarray, vertices: np.ndarray) -> _Match | None:
+    """Returns where a keyframe's features are now, or None when too few are found again."""
+    points = key.points(vertices)
+    guess = _project(pose, points, K)[0].astype(np.float32)
     window = {"winSize": (21, 21), "maxLevel": 3, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
     now, ok, _ = cv2.calcOpticalFlowPyrLK(key.image, grey, key.pixels, guess.copy(), **window)
     back, ok_back, _ = cv2.calcOpticalFlowPyrLK(grey, key.image, now, key.pixels.copy(), **window)
     good = (ok.ravel() == 1) & (ok_back.ravel() == 1) & (np.linalg.norm(back - key.pixels, axis=1) < 1.0)
     if good.sum() < _ENOUGH:
         return None
-    points, target = key.points[good], now[good].astype(np.float64)
+    # Features agree to a fraction of a pixel but share errors: a view counts as few, fewer for each link to it.
+    count = np.full(int(good.sum()), _COUNT / good.sum() / key.links)
+    return _Match(points[good], now[good].astype(np.float64), key.error[good], count, good.mean(), key.links)
+
+
+def _solve(matches: list[_Match], pose: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Returns the pose that takes features to where they are now, drawn towards the landmarks' pose."""
+    points, target, error, count = (
+        np.concatenate([getattr(m, name) for m in matches]) for name in ("points", "target", "error", "count")
+    )
     middle = points.mean(0)
     current = pose.astype(np.float64).copy()
     start = current.copy()
@@ -140,7 +191,7 @@ def _solve(key: _Key, grey: np.ndarray, pose: np.ndarray, K: np.ndarray) -> np.n
         pixels, view = _project(current, points, K)
         residual = pixels - target
         length = np.linalg.norm(residual, axis=1)
-        weight = np.minimum(1.0, _ROBUST / np.maximum(length, 1e-9)) / _NOISE**2
+        weight = count * np.minimum(1.0, _ROBUST * error / np.maximum(length, 1e-9)) / error**2
         arm = (points - middle) @ current[:3, :3].T @ _FLIP
         z = view[:, 2:]
         by_view = np.zeros((len(points), 2, 3))
@@ -149,17 +200,13 @@ def _solve(key: _Key, grey: np.ndarray, pose: np.ndarray, K: np.ndarray) -> np.n
         by_turn = np.cross(arm[:, None, :], by_view)
         J = np.concatenate([by_turn, by_view], -1).reshape(-1, 6)
         w = np.repeat(weight, 2)
-        # Features agree to a fraction of a pixel but share errors: they count as if they were fewer.
-        share = min(1.0, 40.0 / len(points))
         away = _difference(current, start, middle)
-        A = share * (J * w[:, None]).T @ J + np.diag(1 / _PRIOR**2)
-        b = -share * (J * w[:, None]).T @ residual.ravel() - away / _PRIOR**2
-        step = np.linalg.solve(A, b)
+        A = (J * w[:, None]).T @ J + np.diag(1 / _PRIOR**2)
+        step = np.linalg.solve(A, -(J * w[:, None]).T @ residual.ravel() - away / _PRIOR**2)
         current = _moved(current, step, middle)
         if np.abs(step).max() < 1e-6:
             break
-    final = np.linalg.norm(_project(current, points, K)[0] - target, axis=1)
-    return current if (final < 3 * _ROBUST).sum() >= _ENOUGH else None
+    return current
 
 
 def _project(pose: np.ndarray, points: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
