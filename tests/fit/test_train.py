@@ -10,7 +10,7 @@ import torch
 from avatar3d.core import AvatarError, Camera, Clip, Motion, Pose, Track
 from avatar3d.fit import FitOptions, fit, steps
 from avatar3d.fit.start import rest_pose
-from avatar3d.geometry import pinhole, rigid, rotvec_to_matrix
+from avatar3d.geometry import pinhole, rigid
 from avatar3d.ops import splat
 from avatar3d.render.shade import shade
 from avatar3d.rig import pose as pose_splats
