@@ -46,9 +46,8 @@ def hits(studio: Studio, shot: Portrait, opened: bool) -> np.ndarray:
     out = (rest[faces[face]] * bary[..., None]).sum(1)
     direct = (face >= 0) & skin_face[face] & (cosine > 0.35)  # grazing hits slide
     visible = (shot.face >= 0) & skin_face[shot.face]
-    drop = _jaw_drop(studio)[faces].mean(1)
-    middle = 0.5 * drop.max() * 0.5  # the lower lip moves nearly as far as the chin, the upper hardly
-    halves = {False: visible & (drop[shot.face] > middle), True: visible & (drop[shot.face] <= middle)}
+    low = _lower(studio)[faces].all(1)
+    halves = {False: visible & low[shot.face], True: visible & ~low[shot.face]}
     for k in range(SKIN):
         inner = k in LOWER or k in UPPER
         if direct[k] and not opened and not inner:
@@ -85,8 +84,10 @@ def embed(studio: Studio, rng: np.random.Generator, count: int) -> tuple[np.ndar
     median = np.nanmedian(points, 0)
     spread = np.nanmedian(np.linalg.norm(points - median, axis=2), 0) * 1e3
     face, bary = np.zeros(POINTS, int), np.zeros((POINTS, 3))
+    low = _lower(studio)  # of closed lips, which touch: each landmark belongs on its own
     for k in range(SKIN):
-        face[k], bary[k] = _closest(studio, median[k], studio.skin)
+        part = studio.skin & (low if k in LOWER else ~low if k in UPPER else True)
+        face[k], bary[k] = _closest(studio, median[k], part)
     for k, target in enumerate(_irises(studio), SKIN):
         face[k], bary[k] = _closest(studio, target, studio.eyes[1] if k < 473 else studio.eyes[0])
     return face, bary, np.concatenate([spread, np.full(POINTS - SKIN, 0.5)])
@@ -142,11 +143,13 @@ def _closest(studio: Studio, point: np.ndarray, part: np.ndarray) -> tuple[int, 
     return int(index[best]), weights
 
 
-def _jaw_drop(studio: Studio) -> np.ndarray:
+def _lower(studio: Studio) -> np.ndarray:
+    """Returns a mask of the vertices that follow the jaw: the lower lip moves nearly as far as the chin, the upper hardly."""
     expression = np.zeros(len(studio.head.expressions))
     expression[studio.head.expressions.index("jawOpen")] = 1
     moved = studio.vertices(np.zeros(len(studio.head.identities)), expression) - studio.rest
-    return np.linalg.norm(moved, axis=1) * studio.skin
+    drop = np.linalg.norm(moved, axis=1) * studio.skin
+    return drop > 0.25 * drop.max()
 
 
 def _nearest(mask: np.ndarray, at: np.ndarray, radius: int) -> tuple[int, int] | None:
