@@ -62,7 +62,7 @@ class Camera(_Tensors):
         return -(rotation.mT @ translation[..., None])[..., 0]
 
     def scaled(self, factor: float | int) -> "Camera":
-        """Returns the camera of an image resized by `factor` (sizes are rounded, intrinsics follow the rounded size)."""
+        """Returns the camera of an image resized by `factor`: sizes are rounded, intrinsics follow them."""
         width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
         scale = self.K.new_tensor([width / self.width, height / self.height, 1.0])
         return Camera(self.w2c, self.K * scale[:, None], width, height)

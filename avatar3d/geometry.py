@@ -66,9 +66,10 @@ def apply(transform: Float[Tensor, "*b 4 4"], points: Float[Tensor, "*b n 3"]) -
 def look_at(
     position: Float[Tensor, "*b 3"], target: Float[Tensor, "*b 3"], up: tuple[float, float, float] = (0.0, 1.0, 0.0)
 ) -> Float[Tensor, "*b 4 4"]:
-    """Returns `w2c` of OpenCV cameras at `position` that look at `target`, with `up` (world) towards the image's top."""
+    """Returns `w2c` of OpenCV cameras at `position` that look at `target`, `up` (world) towards the image's top."""
     forward = torch.nn.functional.normalize(target - position, dim=-1)
-    right = torch.nn.functional.normalize(torch.linalg.cross(forward, position.new_tensor(up).expand_as(forward)), dim=-1)
+    sideways = torch.linalg.cross(forward, position.new_tensor(up).expand_as(forward))
+    right = torch.nn.functional.normalize(sideways, dim=-1)
     down = torch.linalg.cross(forward, right)
     rotation = torch.stack([right, down, forward], dim=-2)
     return rigid(rotation, -(rotation @ position[..., None])[..., 0])

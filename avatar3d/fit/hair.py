@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from avatar3d.core import Binding, Gaussians, HeadModel
@@ -197,12 +197,13 @@ def _uncovered(head: HeadModel, vertices: Tensor, views: Views, row: int):
     person = views.masks[row].numpy() > 140
     if not (face >= 0).any():
         return tuple(np.zeros(0, np.int64) for _ in range(3))
-    distance, nearest = distance_transform_edt(face < 0, return_indices=True)
+    distance = np.asarray(distance_transform_edt(face < 0))
+    nearest = np.asarray(distance_transform_edt(face < 0, return_distances=False, return_indices=True))
     rim = _RIM * float(views.camera.K[0, 0]) / float(np.median(depth[face >= 0]))
     far = person & (distance > rim)
     if not far.any():
         return tuple(np.zeros(0, np.int64) for _ in range(3))
-    line, column = np.nonzero(person & (face < 0) & (distance_transform_edt(~far) <= rim))
+    line, column = np.nonzero(person & (face < 0) & (np.asarray(distance_transform_edt(~far)) <= rim))
     at = nearest[:, line, column]
     return line, column, depth[at[0], at[1]]
 
@@ -233,7 +234,7 @@ def _tie(
     below = world[:, 1] < chin[:, 1].min() if len(chin) else torch.zeros(len(world), dtype=torch.bool)
     for nth, group in enumerate(carriers):
         middles = posed[here][head.faces[group]].mean(1)
-        distance, index = cKDTree(middles.numpy()).query(world.numpy(), workers=1)
+        distance, index = KDTree(middles.numpy()).query(world.numpy(), workers=1)
         face = group[torch.from_numpy(index)]
         binding = Binding(face, torch.full((len(face), 3), 1 / 3))
         local = _local(head, posed[here], binding, world)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from avatar3d.core import Binding, HeadModel
@@ -136,7 +136,7 @@ def _nearest_mean(known: Tensor, colours: Tensor, wanted: Tensor, turn: bool) ->
         turned = known.clone()
         turned[:, 2] = front + back - known[:, 2]
         places, values = [*places, turned, turned * flip], [*values, colours, colours]
-    tree = cKDTree(torch.cat(places).numpy())
+    tree = KDTree(torch.cat(places).numpy())
     distance, index = tree.query(wanted.numpy(), k=_NEIGHBOURS, workers=1)
     # Weights fall with distance on the scale of each point's own neighbourhood: near the rim the rim decides.
     weight = 1.0 / np.maximum(distance, 1e-4) ** 2

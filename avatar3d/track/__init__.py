@@ -153,7 +153,7 @@ def _observed(clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if clip.landmarks.shape[1] != POINTS:
         raise AvatarError(f"{clip.source}: {clip.landmarks.shape[1]} landmarks a frame; {POINTS} are needed")
     landmarks, coefficients = clip.landmarks.astype(np.float64), clip.blendshapes.astype(np.float64)
-    seen = np.isfinite(landmarks).all((1, 2)) & np.isfinite(coefficients).all(1)
+    seen = _finite(landmarks) & _finite(coefficients[..., None])
     if not seen.any():
         raise AvatarError(f"{clip.source}: no face found in any of {len(seen)} frames; show one face, larger or better lit")
     return landmarks, coefficients, seen
@@ -313,4 +313,4 @@ def _chain(
 
 
 def _finite(landmarks: np.ndarray) -> np.ndarray:
-    return np.isfinite(landmarks).all((1, 2))
+    return np.asarray(np.isfinite(landmarks).all((1, 2)))
