@@ -20,6 +20,7 @@ SH0 = 0.28209479177387814
 
 # Of the distance between splats: wide enough to close the surface, narrow enough to stay sharp.
 _WIDTH, _THICKNESS = 0.62, 0.15
+_SMALLEST = 2e-5  # metres: collapsed triangles have no extent, and its logarithm must stay finite
 _OPAQUE = 2.0  # logit, 0.88
 _WISP = -1.4  # logit, 0.2: hair that the frames must first ask for
 _SEEN = 0.05  # share of a splat that some view must show before its colour is measured, not made up
@@ -97,7 +98,7 @@ def _on_mesh(head: HeadModel, rest: Tensor, lift: Tensor, count: int) -> tuple[t
     means = (rotation.mT @ offset[..., None])[..., 0] / scale[:, None]
     # The second axis of a frame is the normal. Lifted scalp is stretched, so its splats are too.
     grown = _growth(head, rest, lift)[binding.face]
-    width = _WIDTH * places.spacing * grown
+    width = (_WIDTH * places.spacing * grown).clamp(min=_SMALLEST)
     log_scales = torch.stack([width, _THICKNESS / _WIDTH * width, width], -1).log() - scale.log()[:, None]
     quats = torch.zeros(len(means), 4)
     quats[:, 0] = 1

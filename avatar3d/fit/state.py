@@ -110,6 +110,10 @@ def _rate(name: str) -> float:
     return RATES.get(name, RATES.get(_family(name), 0.0))
 
 
+class StaleCheckpoint(AvatarError):
+    """A checkpoint that the fit asked for cannot resume from."""
+
+
 def save(state: State, path: Path, fingerprint: str) -> None:
     """Writes a checkpoint in one piece.
 
@@ -127,23 +131,23 @@ def resume(state: State, path: Path, fingerprint: str) -> None:
     """Puts a checkpoint's values into a fresh state.
 
     Raises:
-        AvatarError: Not a checkpoint, or one of another fit.
+        StaleCheckpoint: Not a checkpoint, or one of another fit.
     """
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise AvatarError(f"{path}: not a checkpoint of a fit ({error}); delete it to start anew") from error
+        raise StaleCheckpoint(f"{path}: not a checkpoint of a fit ({error}); delete it to start anew") from error
     if about.get("kind") != "checkpoint" or about.get("version") != _VERSION:
-        raise AvatarError(f"{path}: not a checkpoint of this version; delete it to start anew")
+        raise StaleCheckpoint(f"{path}: not a checkpoint of this version; delete it to start anew")
     if about.get("fingerprint") != fingerprint:
-        raise AvatarError(f"{path}: a checkpoint of another clip or other options; delete it to start anew")
+        raise StaleCheckpoint(f"{path}: a checkpoint of another clip or other options; delete it to start anew")
     with torch.no_grad():
         for name, x in state.parameters.items():
             saved = tensors.get(f"value/{name}")
             if saved is None or saved.shape != x.shape:
-                raise AvatarError(
+                raise StaleCheckpoint(
                     f"{path}: checkpoint lacks '{name}' of shape {tuple(x.shape)}; delete it to start anew"
                 )
             x.copy_(saved)
