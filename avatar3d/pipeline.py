@@ -1,5 +1,6 @@
 """The verbs joined: from a file of media to an avatar, and from an avatar and its clip to a score."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from avatar3d import __version__
 from avatar3d.core import Avatar, AvatarError, Clip, Track
 from avatar3d.score import FitScore, score_frames
 from avatar3d.score.fit import Truth
+
+_log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -81,7 +84,7 @@ def make(
         preset: Name of a fit preset, or a TOML file.
         hold_out: Share of the last frames that neither track nor fit looks at, to score on.
         about: Facts to store in the avatar, such as `consent` and `licence`.
-        checkpoint: File to resume an interrupted fit from and to write on the way.
+        checkpoint: File to resume an interrupted fit from and to write on the way; one of another fit is replaced.
         progress: Called while it works.
 
     Raises:
@@ -90,6 +93,7 @@ def make(
     from avatar3d.capture import capture, select
     from avatar3d.fit import fit
     from avatar3d.fit.options import preset as fit_preset
+    from avatar3d.fit.state import StaleCheckpoint
     from avatar3d.track import track
 
     options = fit_preset(preset)
@@ -101,7 +105,14 @@ def make(
     train = clip if count == len(clip) else select(clip, range(count))
     solved = track(train, progress=fraction(progress, "track"))
     seconds["track"] = clock.lap()
-    avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+    try:
+        avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+    except StaleCheckpoint as stale:
+        if checkpoint is None:
+            raise
+        _log.warning("starting the fit anew: %s", str(stale).removesuffix("; delete it to start anew"))
+        checkpoint.unlink()
+        avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
     seconds["fit"] = clock.lap()
     facts = {
         **avatar.about,

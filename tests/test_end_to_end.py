@@ -110,6 +110,13 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(capsys, folder: Path, monke
     assert main(given) == 130
     assert "interrupted" in capsys.readouterr().err
     assert not (folder / "b.a3d").exists() and list(folder.glob("b*checkpoint*"))
+    stale = (folder / "b.fit-checkpoint").read_bytes()
+    monkeypatch.setattr(Console, "progress", lambda *_: None)
+    (folder / "other.toml").write_text(preset.read_text().replace("steps = 12", "steps = 2"))
+    # Another request starts anew by itself, instead of asking for a file to be deleted.
+    assert main([*given[:-2], str(folder / "other.toml"), "--quiet"]) == 0
+    (folder / "b.a3d").unlink()
+    (folder / "b.fit-checkpoint").write_bytes(stale)
     steps.clear()
     monkeypatch.setattr(
         Console, "progress", lambda self, stage, done, *_: steps.append(done) if stage == "fit" else None
