@@ -85,7 +85,7 @@ def test_a_photo_makes_an_avatar_whose_back_is_not_noise(ball):
     posed = pose_splats(avatar.gaussians, avatar.binding, None, ball.vertices(avatar.identity, rest), ball.faces, rest)
     back = posed.means[:, 2] < -0.04
     colours = posed.sh[back, 0] * 0.2821 + 0.5
-    assert colours.std(0).max() < 0.15 and (posed.opacities[back] > 0.5).float().mean() > 0.4
+    assert colours.std(0).max() < 0.15 and (posed.opacities[back] > 0.5).float().mean() > 0.3
 
 
 def test_an_interrupted_fit_resumes_with_the_same_bits(ball, tmp_path):
