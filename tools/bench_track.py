@@ -1,9 +1,9 @@
 """Tracks renders whose truth is known: `python -m tools.bench_track self facecap ict`.
 
-Draws random expressions and head turns on the default head, on the Face Cap head and on ICT-FaceKit (both from the folder
-in AVATAR3D_DATA), runs the landmark network and the tracker on the pictures, and prints the correlation of each recovered
-weight with the truth and the error of the head's rotation. For a foreign head the constant turn between the two heads'
-axes is taken out. `--json FILE` keeps the numbers.
+Draws random expressions and head turns on the default head, on the Face Cap head and on ICT-FaceKit (both from the
+folder in AVATAR3D_DATA), runs the landmark network and the tracker on the pictures, and prints the correlation of each
+recovered weight with the truth and the error of the head's rotation. For a foreign head the constant
+turn between the two heads' axes is taken out. `--json FILE` keeps the numbers.
 """
 
 import argparse
@@ -70,7 +70,10 @@ def own(rng: np.random.Generator) -> Subject:
 def facecap(data: Path) -> Subject:
     """Returns the textured Face Cap head with its eyes and teeth."""
     mesh = np.load(data / "facecap_decoded.npz")
-    order = [list(mesh["names"]).index(n.replace("Left", "_L").replace("Right", "_R") if n not in _WHOLE else n) for n in ARKIT]
+    order = [
+        list(mesh["names"]).index(n.replace("Left", "_L").replace("Right", "_R") if n not in _WHOLE else n)
+        for n in ARKIT
+    ]
     image = np.asarray(Image.open(data / "facecap_basecolor_1024.png").convert("RGB")) / 255.0
     rest, deltas = mesh["head_verts"].astype(float), mesh["head_deltas"][order].astype(float)
     scale = 0.24 / np.ptp(rest[:, 1])
@@ -106,7 +109,9 @@ def ict(data: Path) -> Subject:
     for m, colour in (("M_GumsTongue", INNER), ("M_Teeth", WHITE), ("M_ScleraLeft", WHITE), ("M_ScleraRight", WHITE)):
         colours[of[m]] = colour
     colours[of["M_IrisLeft"]] = colours[of["M_IrisRight"]] = IRIS
-    brow = [np.concatenate([points[i], points[i][::-1] - [0, 0.006 / scale, 0]]) for i in (range(17, 22), range(22, 27))]
+    brow = [
+        np.concatenate([points[i], points[i][::-1] - [0, 0.006 / scale, 0]]) for i in (range(17, 22), range(22, 27))
+    ]
     for outline, colour in ((points[48:60], LIP), (brow[0], BROW), (brow[1], BROW)):
         polygon = (outline[:, :2] * 1e3 * scale * 20).astype(np.float32).reshape(-1, 1, 2)
         for i in of["M_Face"][rest[of["M_Face"], 2] > outline[:, 2].min() - 0.012 / scale]:
@@ -167,14 +172,25 @@ def measure(subject: Subject, truth: np.ndarray, shots: list[Shot]) -> tuple[np.
     return landmarks, coefficients
 
 
-def evaluate(landmarks: np.ndarray, coefficients: np.ndarray, truth: np.ndarray, shots: list[Shot], aligned: bool) -> dict:
+def evaluate(
+    landmarks: np.ndarray,
+    coefficients: np.ndarray,
+    truth: np.ndarray,
+    shots: list[Shot],
+    aligned: bool,
+    response: float = 1.0,
+) -> dict:
     """Returns r by expression (and the network's own), rotation errors in degrees, and how many frames had a face."""
     size = len(landmarks)
     frames = [np.zeros((SIZE, SIZE, 3), np.uint8)] * size
     clip = Clip(Path("bench"), SIZE, SIZE, 25.0, frames, None, landmarks, coefficients)
-    solved = track(clip, TrackOptions(torso=False, smooth=False))
+    solved = track(clip, TrackOptions(torso=False, smooth=False, response=response))
     head = heads.load(solved.head)
-    found = head.joint_transforms(solved.identity, solved.motion.pose)[:, head.joints.index("head"), :3, :3].double().numpy()
+    found = (
+        head.joint_transforms(solved.identity, solved.motion.pose)[:, head.joints.index("head"), :3, :3]
+        .double()
+        .numpy()
+    )
     seen = solved.quality.numpy() > 0
     true = np.stack([s.rotation for s in shots])[seen]
     found = found[seen]
@@ -205,6 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("subjects", nargs="+", choices=("self", "facecap", "ict"))
     parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--response", type=float, default=1.0, help="as in TrackOptions; 1 is right for renders")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="folder to keep what the network saw")
     options = parser.parse_args()
@@ -221,11 +238,14 @@ def main() -> None:
         if options.keep:
             rotations = np.stack([s.rotation for s in shots])
             np.savez(options.keep / f"{name}.npz", L=landmarks, B=coefficients, W=truth, R=rotations, A=angles)
-        report[name] = found = evaluate(landmarks, coefficients, truth, shots, aligned=name != "self")
+        report[name] = found = evaluate(
+            landmarks, coefficients, truth, shots, aligned=name != "self", response=options.response
+        )
         mean = np.mean(list(found["r"].values())), np.mean(list(found["network_r"].values()))
         print(
-            f"{name}: {found['frames']}/{found['of']} frames, rotation error median {found['rotation_median']:.2f} mean "
-            f"{found['rotation_mean']:.2f} p95 {found['rotation_p95']:.2f} degrees, mean r {mean[0]:.3f} (network {mean[1]:.3f})"
+            f"{name}: {found['frames']}/{found['of']} frames, rotation error in degrees: median "
+            f"{found['rotation_median']:.2f}, mean {found['rotation_mean']:.2f}, p95 {found['rotation_p95']:.2f}; "
+            f"mean r {mean[0]:.3f} (network {mean[1]:.3f})"
         )
         for key, value in sorted(found["r"].items(), key=lambda pair: -pair[1]):
             print(f"  {key:22s} r {value:5.2f}   network {found['network_r'][key]:5.2f}")

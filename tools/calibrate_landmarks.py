@@ -1,8 +1,8 @@
 """Calibrates the landmark network on the default head: `python -m tools.calibrate_landmarks`.
 
 Renders the head in known poses, identities and expressions, runs the network, and writes
-`avatar3d/heads/data/landmarks.safetensors`: the surface point of each landmark, how far it wanders, how far it moves with
-each expression, and how its error depends on the head's turn. Run it again whenever the head changes. About two minutes.
+`avatar3d/heads/data/landmarks.safetensors`: the surface point of each landmark, how far it wanders, how far it moves
+with each expression, and how its error depends on the head's turn. Run it again whenever the head changes. A minute.
 """
 
 import argparse
@@ -34,9 +34,9 @@ def identities(studio: Studio, count: int, rng: np.random.Generator) -> list[np.
 
 
 def hits(studio: Studio, shot: Portrait, opened: bool) -> np.ndarray:
-    """Returns the surface point under each skin landmark on the neutral head (468 3), NaN where it cannot be trusted."""
+    """Returns the surface point under each skin landmark on the neutral head (468 3), NaN where not to be trusted."""
     rest, faces = studio.rest, studio.faces
-    skin_face = studio.skin[faces].all(1)
+    skin_face = np.asarray(studio.skin[faces].all(axis=1))
     at = np.clip(np.floor(shot.landmarks[:SKIN, :2]), 0, np.array(shot.face.shape[::-1]) - 1).astype(int)
     face, bary = shot.face[at[:, 1], at[:, 0]], shot.bary[at[:, 1], at[:, 0]]
     corners = shot.vertices[faces[face]]
@@ -46,7 +46,7 @@ def hits(studio: Studio, shot: Portrait, opened: bool) -> np.ndarray:
     out = (rest[faces[face]] * bary[..., None]).sum(1)
     direct = (face >= 0) & skin_face[face] & (cosine > 0.35)  # grazing hits slide
     visible = (shot.face >= 0) & skin_face[shot.face]
-    low = _lower(studio)[faces].all(1)
+    low = np.asarray(_lower(studio)[faces].all(axis=1))
     halves = {False: visible & low[shot.face], True: visible & ~low[shot.face]}
     for k in range(SKIN):
         inner = k in LOWER or k in UPPER
@@ -144,7 +144,7 @@ def _closest(studio: Studio, point: np.ndarray, part: np.ndarray) -> tuple[int, 
 
 
 def _lower(studio: Studio) -> np.ndarray:
-    """Returns a mask of the vertices that follow the jaw: the lower lip moves nearly as far as the chin, the upper hardly."""
+    """Returns a mask of the vertices that follow the jaw: the lower lip nearly as far as the chin, the upper hardly."""
     expression = np.zeros(len(studio.head.expressions))
     expression[studio.head.expressions.index("jawOpen")] = 1
     moved = studio.vertices(np.zeros(len(studio.head.identities)), expression) - studio.rest
@@ -171,7 +171,7 @@ def _irises(studio: Studio) -> list[np.ndarray]:
         low, high = ball.min(0), ball.max(0)
         radius = (high[0] - low[0]) / 2
         centre = np.array([*(low + high)[:2] / 2, high[2] - radius])
-        out.append(centre + [0, 0, radius])
+        out.append(centre + np.array([0, 0, radius]))
         out += [centre + radius * np.array([np.sin(0.37) * x, np.sin(0.37) * y, np.cos(0.37)]) for x, y in _RING]
     return out
 

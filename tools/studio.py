@@ -1,6 +1,6 @@
-"""Portraits of our own head for the landmark network: painted vertices, light, camera, and what was hit at each pixel."""
+"""Portraits of our own head for the landmark network: painted vertices, light, camera, and what each pixel hit."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -31,7 +31,7 @@ class Shot:
     """Radians, positive looks down."""
     roll: float = 0.0
     focal: float = 1100.0
-    light: Light = Light()
+    light: Light = field(default_factory=Light)
     tone: float = 1.0
 
     @property
@@ -107,7 +107,7 @@ class Studio:
         facing /= np.linalg.norm(facing, axis=1, keepdims=True) + 1e-9
         facing *= np.where(facing[:, 2:] < 0, -1, 1)
         towards = np.array(light.direction) / np.linalg.norm(light.direction)
-        halfway = towards + [0, 0, 1]
+        halfway = towards + np.array([0, 0, 1])
         gloss = light.gloss * np.clip(facing @ (halfway / np.linalg.norm(halfway)), 0, None) ** 24
         lambert = (0.5 + 0.5 * facing @ towards) ** 2
         strength = light.ambient * (0.85 + 0.15 * facing[:, 1]) + (1 - light.ambient) * 1.15 * lambert

@@ -1,4 +1,4 @@
-"""Clip -> Track: identity and focal length of all frames, pose, expression and gaze of each, from calibrated landmarks."""
+"""Clip -> Track: identity and focal length of all frames; pose, expression and gaze of each, from landmarks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,8 +62,8 @@ class TrackOptions:
     ridge: float = 200.0
     """Pull of the expressions towards the landmark network's own coefficients."""
     response: float = 0.25
-    """How much of the network's response on renders to trust over the head's geometry, 0 to 1. It under-reacts to renders,
-    hardly to people: at 1 tracked smiles and blinks overshoot by 2 to 4 mm, at 0.25 by half a millimetre."""
+    """How much of the network's response on renders to trust over the head's geometry, 0 to 1. It under-reacts to
+    renders, hardly to people: at 1 tracked smiles and blinks overshoot by 2 to 4 mm, at 0.25 by half a millimetre."""
 
 
 def track(
@@ -155,7 +155,9 @@ def _observed(clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     landmarks, coefficients = clip.landmarks.astype(np.float64), clip.blendshapes.astype(np.float64)
     seen = _finite(landmarks) & _finite(coefficients[..., None])
     if not seen.any():
-        raise AvatarError(f"{clip.source}: no face found in any of {len(seen)} frames; show one face, larger or better lit")
+        raise AvatarError(
+            f"{clip.source}: no face found in any of {len(seen)} frames; show one face, larger or better lit"
+        )
     return landmarks, coefficients, seen
 
 

@@ -1,8 +1,8 @@
 """Where the landmark network's 478 points lie on a head, and how far they really move with each expression.
 
 The points are calibrated by running the network on renders of the head itself (`tools/calibrate_landmarks.py`), because
-the network's idea of "the brow" or "the jaw line" is its own, and because it under-reacts: on renders a full blink moves
-its lids about two thirds of the way.
+the network's idea of "the brow" or "the jaw line" is its own, and because it under-reacts: on renders a full blink
+moves its lids about two thirds of the way.
 """
 
 import functools
@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 POINTS = 478
 """Landmarks of the network: 468 on the skin, then five on each iris (the subject's right eye first)."""
 SKIN = 468
+_EDGE = 0.02
+"""Longer than any edge of a head's triangles near the face, metres."""
 _DATA = Path(__file__).parents[1] / "heads" / "data" / "landmarks.safetensors"
 
 
@@ -67,7 +69,9 @@ def on(head: HeadModel, path: Path = _DATA) -> Embedding:
     stored = load(path)
     if stored.topology == fingerprint(head):
         return stored
-    _log.warning("landmarks were calibrated on another version of head '%s'; run tools/calibrate_landmarks.py", head.name)
+    _log.warning(
+        "landmarks were calibrated on another version of head '%s'; run tools/calibrate_landmarks.py", head.name
+    )
     rest = vertices(head, torch.zeros(1, len(head.identities)), torch.zeros(1, len(head.expressions)))[0]
     faces = head.faces.cpu().numpy()
     found = [closest(rest, faces, point) for point in stored.point]
@@ -78,17 +82,19 @@ def closest(
     rest: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], point: Float[np.ndarray, " 3"]
 ) -> tuple[int, Float[np.ndarray, " 3"]]:
     """Returns the triangle nearest to a point and the barycentrics there (clamped, so near enough off the edges)."""
-    a, b, c = (rest[faces[:, i]] for i in range(3))
+    corner = np.linalg.norm(rest[faces[:, 0]] - point, axis=1)
+    near_by = np.flatnonzero(corner <= corner.min() + 2 * _EDGE)
+    a, b, c = (rest[faces[near_by, i]] for i in range(3))
     u, v, w = b - a, c - a, point - a
     uu, uv, vv, wu, wv = (u * u).sum(1), (u * v).sum(1), (v * v).sum(1), (w * u).sum(1), (w * v).sum(1)
     det = uu * vv - uv * uv + 1e-20
-    weights = np.stack([np.zeros(len(faces)), (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det], 1)
+    weights = np.stack([np.zeros(len(near_by)), (vv * wu - uv * wv) / det, (uu * wv - uv * wu) / det], 1)
     weights[:, 0] = 1 - weights.sum(1)
     weights = np.clip(weights, 0, None)
     weights /= weights.sum(1, keepdims=True)
     near = weights[:, :1] * a + weights[:, 1:2] * b + weights[:, 2:] * c
     best = int(np.linalg.norm(near - point, axis=1).argmin())
-    return best, weights[best]
+    return int(near_by[best]), weights[best]
 
 
 @functools.cache

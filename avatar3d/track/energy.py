@@ -105,8 +105,8 @@ def turn_terms(pitch: Float[np.ndarray, " t"], yaw: Float[np.ndarray, " t"]) -> 
 def bias(model: Model, state: State) -> Float[np.ndarray, "t l 2"]:
     """Returns how far off, in pixels, the network sees each landmark because the head is turned.
 
-    It under-reacts: on renders it sees four fifths of the head's pitch. Angles are those of R = Rz(roll) Rx(pitch) Ry(yaw),
-    held within the calibrated range.
+    It under-reacts: on renders it sees four fifths of the head's pitch. Angles are those of
+    R = Rz(roll) Rx(pitch) Ry(yaw), held within the calibrated range.
     """
     R = state.rotation
     pitch = np.clip(np.arcsin(np.clip(R[:, 2, 1], -1, 1)), -_PITCH, _PITCH)
@@ -136,12 +136,12 @@ def jacobian(
     """
     t, e = state.expression.shape
     px, X = project(model, state)
-    l = px.shape[1]
+    count = px.shape[1]
     iq = 1 / (state.size[:, None] - state.k * X[..., 2])
-    by_point = np.zeros((t, l, 2, 3), np.float32)  # d pixel / d rotated point
+    by_point = np.zeros((t, count, 2, 3), np.float32)  # d pixel / d rotated point
     by_point[..., 0, 0], by_point[..., 1, 1] = iq, -iq
     by_point[..., 2] = state.k * px * iq[..., None]
-    local = np.empty((t, l, 2, 6 + e), np.float32)
+    local = np.empty((t, count, 2, 6 + e), np.float32)
     local[..., :3] = np.cross(X[..., None, :], by_point)  # of a small rotation w: d X = w x X
     local[..., 3:5] = np.eye(2) * (state.size[:, None] * iq)[..., None, None]
     local[..., 5] = state.size[:, None, None] * (state.shift[:, None] - px) * iq[..., None]

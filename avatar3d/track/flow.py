@@ -64,7 +64,9 @@ def torso_flow(clip: Clip, landmarks: Float[np.ndarray, "t l 3"]) -> Flow:
     motion, key, guess = np.eye(2, 3), None, None
     motions, sure = [], []
     for n, (image, mask) in enumerate(_images(clip)):
-        grey = cv2.resize(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
+        grey = cv2.resize(
+            cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
+        )
         found = _follow(key, guess, grey) if key is not None and guess is not None else None
         if found is not None:
             motion, guess = found.motion, found.points

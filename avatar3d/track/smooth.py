@@ -14,8 +14,8 @@ def steady(values: Float[np.ndarray, "t c"], fps: float, still: float = 3.0) -> 
     """Returns the curves with jitter removed where they hardly move, and kept where they do.
 
     Minimises sum |x - y|^2 + sum l_n |x_(n-1) - 2 x_n + x_(n+1)|^2 (a Whittaker smoother of second order). Its cut-off
-    frequency f_n, l_n = (2 pi f_n / fps)^-4, rises with the speed around frame n as in the One Euro filter (Casiez 2012),
-    but without lag: a nod or a jump stays on its frame.
+    frequency f_n, l_n = (2 pi f_n / fps)^-4, rises with the speed around frame n as in the One Euro filter (Casiez
+    2012), but without lag: a nod or a jump stays on its frame.
 
     Args:
         values: Curves of one body in millimetres.
@@ -50,7 +50,7 @@ def steady_rotations(
     return Rotation.from_quat(both[:, :4]).as_matrix(), both[:, 4:]
 
 
-def bridge(values: Float[np.ndarray, "m *c"], seen: Bool[np.ndarray, " t"]) -> Float[np.ndarray, "t *c"]:
+def bridge(values: Float[np.ndarray, "m ..."], seen: Bool[np.ndarray, " t"]) -> Float[np.ndarray, "t ..."]:
     """Returns values of all frames from those of the seen ones: linear in gaps, held at the ends."""
     where = np.flatnonzero(seen)
     flat = values.reshape(len(values), -1)
@@ -59,9 +59,7 @@ def bridge(values: Float[np.ndarray, "m *c"], seen: Bool[np.ndarray, " t"]) -> F
     return np.stack(columns, 1).reshape(len(seen), *values.shape[1:])
 
 
-def bridge_rotations(
-    rotations: Float[np.ndarray, "m 3 3"], seen: Bool[np.ndarray, " t"]
-) -> Float[np.ndarray, "t 3 3"]:
+def bridge_rotations(rotations: Float[np.ndarray, "m 3 3"], seen: Bool[np.ndarray, " t"]) -> Float[np.ndarray, "t 3 3"]:
     """Returns rotations of all frames from those of the seen ones: slerp in gaps, held at the ends."""
     from scipy.spatial.transform import Rotation, Slerp
 

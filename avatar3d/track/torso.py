@@ -1,8 +1,8 @@
 """From the head's pose to the whole chain: torso (root), neck and head joint, with the head exactly where it was seen.
 
 A frame gives the head's rigid pose from landmarks, and the torso's motion in the image from flow. The rotations of
-root, neck and head joint are chosen so that torso points follow that motion and the neck bends as little and as evenly as
-possible; the root's translation then follows from the head's pose, which stays exact whatever the torso does.
+root, neck and head joint are chosen so that torso points follow that motion and the neck bends as little and as evenly
+as possible; the root's translation then follows from the head's pose, which stays exact whatever the torso does.
 """
 
 from dataclasses import dataclass
@@ -151,7 +151,11 @@ def _residuals(chain: Chain, pose: np.ndarray, upright: np.ndarray, aims: Target
     joints = _joints(chain, pose, x)
     turn = _vector(_matrix(upright).swapaxes(1, 2) @ pose[:, :3, :3])
     lean = _STIFF if aims is None else _LEAN
-    rows = [(x[:, :3] - upright) / lean, (joints.neck - _SPLIT * turn) / _BEND, (joints.head - (1 - _SPLIT) * turn) / _BEND]
+    rows = [
+        (x[:, :3] - upright) / lean,
+        (joints.neck - _SPLIT * turn) / _BEND,
+        (joints.head - (1 - _SPLIT) * turn) / _BEND,
+    ]
     if aims is not None:
         seen = _project(joints.root, chain.torso, aims.focal)
         mm = 1000 * np.abs(joints.root[:, 2, 3]) / aims.focal  # per pixel
