@@ -1,5 +1,6 @@
 """Clip -> Track: identity and focal length of all frames; pose, expression and gaze of each, from landmarks."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ from avatar3d.track.smooth import bridge, bridge_rotations, steady_rotations
 from avatar3d.track.solve import Prior, Stage, align, errors, solve
 
 __all__ = ["TrackOptions", "track"]
+
+_log = logging.getLogger(__name__)
 
 SHARED = (
     Stage(("pose",), 2),
@@ -82,7 +85,7 @@ def track(
         clip: With landmarks and blendshapes.
         options: Defaults are meant to do.
         identity: Known identity: only poses are solved (a driving video, held-out frames).
-        focal: Known focal length in pixels.
+        focal: Known focal length in pixels, for a clip without a camera.
         progress: Called now and then.
 
     Raises:
@@ -101,7 +104,7 @@ def track(
         raise AvatarError(f"identity has {len(identity)} values, head '{head.name}' takes {len(head.identities)}")
     embedding = embedded(head)
     camera, points = _camera(clip, landmarks[seen])
-    known = focal if focal is not None else (float(clip.camera.K[0, 0]) if clip.camera is not None else None)
+    known = float(clip.camera.K[0, 0]) if clip.camera is not None else focal
     k = 1 / known if known is not None else 1 / (_FOCAL * max(clip.width, clip.height))
 
     mean = surface(head, embedding)
@@ -127,7 +130,7 @@ def track(
         identity = torch.from_numpy(shape).float()
         pose = firm_pose(clip, head, identity, pose, expression, camera.K.double().numpy(), seen)
     tell("torso", 0.0)
-    joints = _chain(clip, head, torch.from_numpy(shape).float(), pose, landmarks, 1 / k, options)
+    joints = _chain(clip, head, torch.from_numpy(shape).float(), pose, landmarks, camera.K.double().numpy(), options)
     moves = torch.zeros(len(seen), len(head.joints), 3)
     moves[:, head.joints.index("neck")] = torch.from_numpy(joints.neck).float()
     moves[:, head.joints.index("head")] = torch.from_numpy(joints.head).float()
@@ -157,6 +160,11 @@ def _observed(clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not seen.any():
         raise AvatarError(
             f"{clip.source}: no face found in any of {len(seen)} frames; show one face, larger or better lit"
+        )
+    if not seen.all():
+        _log.warning(
+            "%s: no face in %d of %d frames, the first at %d; they are bridged and marked with quality 0",
+            *(clip.source, (~seen).sum(), len(seen), int((~seen).argmax())),
         )
     return landmarks, coefficients, seen
 
@@ -295,7 +303,7 @@ def _chain(
     identity: Tensor,
     pose: np.ndarray,
     landmarks: np.ndarray,
-    focal: float,
+    K: np.ndarray,
     options: TrackOptions,
 ) -> torso.Joints:
     """Returns root, neck and head joint; see `torso`."""
@@ -308,8 +316,8 @@ def _chain(
     flow = torso_flow(clip, bridge(landmarks[_finite(landmarks)], _finite(landmarks)))
     early = flow.sure & (np.arange(len(pose)) < intro) if flow.sure[:intro].any() else np.arange(len(pose)) < intro
     at = torso.calmest(pose, early)
-    middle = np.array([clip.width / 2, clip.height / 2])
-    shift = flow.shift + flow.matrix @ middle - middle  # about the image's centre
+    middle, focal = K[:2, 2], float(K[0, 0])
+    shift = flow.shift + flow.matrix @ middle - middle  # about the principal point
     pixels = torso.targets(chain, first.root[at], flow.matrix, shift, at, focal)
     return torso.split(chain, pose, upright, torso.Targets(pixels, flow.sure, focal), clip.fps)
 

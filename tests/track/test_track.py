@@ -103,6 +103,7 @@ def test_given_identity_and_focal_length_are_kept():
     solved = track(clip, STILL, identity=identity, focal=1234.0)
     assert torch.equal(solved.identity, identity)
     assert float(solved.camera.K[0, 0]) == 1234.0
+    assert float(track(same_camera(clip), STILL, identity=identity, focal=1234.0).camera.K[0, 0]) == FOCAL
     with pytest.raises(AvatarError, match="identity has 3 values"):
         track(clip, STILL, identity=torch.zeros(3))
 
@@ -121,12 +122,13 @@ def test_known_camera_is_respected():
     assert torch.allclose(seen, plain.camera.w2c @ plain.motion.pose.root, atol=1e-5)
 
 
-def test_frames_without_a_face_are_bridged():
+def test_frames_without_a_face_are_bridged(caplog):
     clip, _ = made(20)
     landmarks, coefficients = clip.landmarks.copy(), clip.blendshapes.copy()
     landmarks[:2], landmarks[9], coefficients[19] = np.nan, np.nan, np.nan
     solved = track(replace(clip, landmarks=landmarks, blendshapes=coefficients), TrackOptions(torso=False, firm=False))
     missing = np.array([0, 1, 9, 19])
+    assert "no face in 4 of 20 frames" in caplog.text
     assert (solved.quality[missing] == 0).all()
     assert (np.delete(solved.quality.numpy(), missing) > 0).all()
     pose = solved.motion.pose
