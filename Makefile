@@ -54,4 +54,5 @@ $(VENV)/.dev: $(VENV)/.needed
 
 $(VENV)/.installed: $(VENV)/.needed CMakeLists.txt $(SOURCES)
 	$(PIP) install --quiet --no-deps --force-reinstall .
+	@cp $(VENV)/lib/python*/site-packages/avatar3d/ops/*avatar3d_cpu* avatar3d/ops/ # the source tree runs in place, too
 	@touch $@

@@ -191,6 +191,7 @@ def subprocess_render(doll_file: Path, limit: int | None, *arguments: object) ->
     return subprocess.run(
         [sys.executable, "-m", "avatar3d", "render", str(doll_file), *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": HOME},
+        cwd=doll_file.parent,  # Python puts the working directory before everything else
         preexec_fn=limited,
         capture_output=True,
         text=True,
