@@ -143,6 +143,8 @@ def track(
 
 _FOCAL = 1.6
 """Expected focal length over the longer side: between a phone held out (1.0) and a cropped studio shot (2 and more)."""
+_GAP = 0.6
+"""Seconds over which the shoulders' motion is bridged where flow loses them."""
 _INTRO = 2.0
 """Seconds at the start that decide how the torso sits under the head, so that a clip and its beginning agree."""
 _FINE, _LOST = 1.5, 6.0
@@ -314,6 +316,7 @@ def _chain(
     if not options.torso or len(pose) < 2:
         return first
     flow = torso_flow(clip, bridge(landmarks[_finite(landmarks)], _finite(landmarks)))
+    flow = flow.bridged(round(_GAP * clip.fps))
     early = flow.sure & (np.arange(len(pose)) < intro) if flow.sure[:intro].any() else np.arange(len(pose)) < intro
     at = torso.calmest(pose, early)
     middle, focal = K[:2, 2], float(K[0, 0])

@@ -33,6 +33,24 @@ class Flow:
     sure: Bool[np.ndarray, " t"]
     """False where too few features agreed and the motion was held."""
 
+    def bridged(self, longest: int) -> "Flow":
+        """Returns the flow with gaps of up to `longest` frames between sure ones filled linearly, and sure.
+
+        A torso that is followed, let go and followed again within a few frames would jump by centimetres.
+        """
+        known = np.flatnonzero(self.sure)
+        if not len(known):
+            return self
+        time = np.arange(len(self.sure))
+        after = np.clip(np.searchsorted(known, time), 0, len(known) - 1)
+        before = np.clip(np.searchsorted(known, time, side="right") - 1, 0, len(known) - 1)
+        gap = known[after] - known[before]
+        flat = np.concatenate([self.matrix.reshape(-1, 4), self.shift], 1)
+        filled = np.stack([np.interp(time, known, column[known]) for column in flat.T], 1)
+        # Before the first and after the last sure frame both neighbours are the same one.
+        gap = np.where(gap == 0, 2 * np.abs(time - known[after]), gap)
+        return Flow(filled[:, :4].reshape(-1, 2, 2), filled[:, 4:], gap <= longest)
+
 
 @dataclass(frozen=True)
 class _Key:
