@@ -85,9 +85,7 @@ def test_faces_through_the_camera_plane_agree_with_the_twin():
     got = same_as_twin(vertices, faces, inside)
     assert got.mask.all()
     # two vertices ahead, one far behind
-    ground = torch.tensor(
-        [[-5.0, -0.1, 0.4], [5.0, -0.1, 0.4], [0.0, -0.1, -9.0]]
-    )
+    ground = torch.tensor([[-5.0, -0.1, 0.4], [5.0, -0.1, 0.4], [0.0, -0.1, -9.0]])
     same_as_twin(ground, torch.tensor([[0, 1, 2]]), camera(distance=0.2))
 
 
