@@ -35,6 +35,8 @@ class Start:
     binding: Binding
     part: Int[Tensor, " n"]
     """What each belongs to, as `unseen.parts` numbers it."""
+    least_logits: Float[Tensor, " n"]
+    """How far each may fade: surface that no view shows against the background stays closed."""
 
 
 def rest_pose(head: HeadModel) -> Pose:
@@ -163,7 +165,7 @@ def coloured(
     fast-forward" of RGBAvatar).
     """
     total, blend = torch.zeros(len(gaussians)), torch.zeros(len(gaussians), 3)
-    shown = torch.zeros(len(gaussians))
+    shown, outside = torch.zeros(len(gaussians)), torch.zeros(len(gaussians), dtype=torch.bool)
     for row in rows.tolist():
         posed = pose_splats(
             gaussians, binding, None, head.vertices(identity, views.pose[row]), head.faces, views.pose[row]
@@ -171,13 +173,15 @@ def coloured(
         seen = seen_in(posed, views, row)
         total, blend = total + seen.weight, blend + seen.weight[:, None] * seen.colour
         shown = torch.maximum(shown, seen.share * seen.person)
+        outside |= beside(posed, views, row) | (seen.person < 0.9)
     colours = blend / total.clamp(min=1e-6)[:, None]
     rest = head.vertices(identity, rest_pose(head))
     part = unseen.parts(head, binding, rest)
     points = pose_splats(gaussians, binding, None, rest, head.faces, rest_pose(head)).means
     default, marked = unseen.default_colours(head, binding), unseen.marked(head, binding)
     colours = unseen.fill(colours, shown > _SEEN, points, part, default, marked)
-    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part)
+    least = torch.where(outside | (gaussians.logits < _OPAQUE), -torch.inf, _OPAQUE - 0.3)
+    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, least)
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ def texels(head: HeadModel, vertices: Float[Tensor, "v 3"], count: int) -> Texel
     face, bary, row, column = _cover(uv * size, size)
     keep = fine[face] | ((row % 2 == 0) & (column % 2 == 0))
     face, bary = face[keep], bary[keep]
-    solid = _area(vertices.double().cpu().numpy()[faces])
-    spacing = np.sqrt(solid / np.maximum(area, 1e-12)) / size * np.where(fine, 1.0, 2.0)
+    stretch = _stretch(vertices.double().cpu().numpy()[faces], uv)
+    spacing = stretch / size * np.where(fine, 1.0, 2.0)
     binding = Binding(torch.from_numpy(face), torch.from_numpy(bary).float())
     return Texels(binding, torch.from_numpy(spacing[face]).float())
 
@@ -57,6 +57,16 @@ def _fine_faces(regions: Mapping[str, Tensor], faces: np.ndarray) -> np.ndarray:
 def _area(corners: np.ndarray) -> np.ndarray:
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     return np.linalg.norm(cross, axis=-1) / 2
+
+
+def _stretch(corners: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """Returns metres per unit of texture along the direction in which each face is stretched most."""
+    along = np.stack([corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]], -1)
+    across = np.stack([uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]], -1)
+    flat = np.abs(np.linalg.det(across)) < 1e-12
+    across[flat] = np.eye(2)
+    stretch = np.linalg.svd(along @ np.linalg.inv(across), compute_uv=False)[:, 0]
+    return np.where(flat, 0.0, stretch)
 
 
 def _cover(uv: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -20,7 +20,10 @@ from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
 
 _BASIS_BEGINS = 0.12  # share of the fit after which blendshapes and pose corrections join: first the average face
-_LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 2.5  # of log scales, either way from the start
+_LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 1.5  # of log scales, either way from the start
+# A photo may show less than a pixel of each splat: what it cannot tell apart must not open gaps in the surface or
+# split into specks that balance each other. Logarithm of the size, its multiple, and degree-0 coefficient.
+_PHOTO_SHRINK, _PHOTO_REACH, _PHOTO_COLOURS = 0.35, 0.7, 0.9
 # Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
 # splats overlap, and below 0.01 behind it.
 _HIDDEN, _PLAIN = 0.003, 0.01
@@ -143,8 +146,13 @@ class _Fitting:
         value.backward()
         run.advance(share, frozenset() if warm else frozenset({"basis", "network", "view"}))
         with torch.no_grad():
-            begin = anchor.log_scales
-            run.parameters["log_scales"].clamp_(min=begin - _LARGEST_SHRINK, max=begin + _LARGEST_GROWTH)
+            shrink = _LARGEST_SHRINK if len(self.views) > 1 else _PHOTO_SHRINK
+            run.parameters["log_scales"].clamp_(min=begun.log_scales - shrink, max=begun.log_scales + _LARGEST_GROWTH)
+            if len(self.views) == 1:
+                reach = _PHOTO_REACH * begun.scales.amax(-1, keepdim=True)
+                run.parameters["means"].clamp_(min=begun.means - reach, max=begun.means + reach)
+                run.parameters["logits"].clamp_(min=self.first.least_logits)
+                run.parameters["sh"].clamp_(min=begun.sh - _PHOTO_COLOURS, max=begun.sh + _PHOTO_COLOURS)
             error = (render.rgb.clamp(0, 1) - now.target).square().mean()
         return value.item(), -10 * math.log10(max(error.item(), 1e-10))
 
