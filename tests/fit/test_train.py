@@ -74,7 +74,7 @@ def test_each_step_reports_and_the_loss_falls(ball):
 def test_hair_outside_of_the_mesh_is_covered(ball):
     clip, track = performance(ball, 6, hairy=0.25)
     avatar = fit(clip, track, OPTIONS)
-    assert psnr_on_white(ball, avatar, clip, track, 2) > 22
+    assert psnr_on_white(ball, avatar, clip, track, 2) > 21
 
 
 def test_a_photo_makes_an_avatar_whose_back_is_not_noise(ball):
