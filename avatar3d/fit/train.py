@@ -24,6 +24,9 @@ _LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 1.5  # of log scales, either way from th
 # A photo may show less than a pixel of each splat: what it cannot tell apart must not open gaps in the surface or
 # split into specks that balance each other. Logarithm of the size, its multiple, and degree-0 coefficient.
 _PHOTO_SHRINK, _PHOTO_REACH, _PHOTO_COLOURS = 0.35, 0.7, 0.9
+# Least log growth of a photo's skin splats along and across the surface. The blur of a pixel hides gaps between smaller
+# ones in the photo; from nearer or from the side the dark of the mouth would show through them.
+_PHOTO_SKIN = (0.15, 0.0, 0.15)
 # Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
 # splats overlap, and below 0.01 behind it.
 _HIDDEN, _PLAIN = 0.003, 0.01
@@ -147,7 +150,11 @@ class _Fitting:
         run.advance(share, frozenset() if warm else frozenset({"basis", "network", "view"}))
         with torch.no_grad():
             shrink = _LARGEST_SHRINK if len(self.views) > 1 else _PHOTO_SHRINK
-            run.parameters["log_scales"].clamp_(min=begun.log_scales - shrink, max=begun.log_scales + _LARGEST_GROWTH)
+            least = begun.log_scales - shrink
+            if len(self.views) == 1:
+                skin = (self.first.part == unseen.SKIN)[:, None]
+                least = torch.where(skin, begun.log_scales + begun.log_scales.new_tensor(_PHOTO_SKIN), least)
+            run.parameters["log_scales"].clamp_(min=least, max=begun.log_scales + _LARGEST_GROWTH)
             if len(self.views) == 1:
                 reach = _PHOTO_REACH * begun.scales.amax(-1, keepdim=True)
                 run.parameters["means"].clamp_(min=begun.means - reach, max=begun.means + reach)
