@@ -177,7 +177,9 @@ class Demo(Command):
     def work(self, console: Console) -> Mapping[str, Any]:
         from avatar3d.demo import demo
 
-        return demo(self.output, self.clip, self.preset, console.progress)
+        result = demo(self.output, self.clip, self.preset, console.progress)
+        console.note(f"Open {result['page']} in a browser.")
+        return result
 
 
 @dataclass(frozen=True, kw_only=True)
