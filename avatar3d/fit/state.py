@@ -28,10 +28,10 @@ RATES = {
     "basis.quats": 2.5e-3,
     "basis.sh": 3e-3,
     "network": 1e-3,
-    "view.expression": 3e-3,
-    "view.joints": 1e-3,
-    "view.turn": 1e-3,
-    "view.shift": 3e-4,
+    "view.expression": 2e-3,
+    "view.joints": 5e-4,
+    "view.turn": 5e-4,
+    "view.shift": 1e-4,
 }
 FINAL = {"means": 0.05, "sh": 0.2}
 """Share of its rate that a group ends with; 0.1 where not named."""
