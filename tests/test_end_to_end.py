@@ -64,7 +64,10 @@ def test_score_fit_prints_the_promised_fields(capsys, folder: Path, avatar: Path
     assert set(score) >= {"psnr", "ssim", "lpips", "head", "face", "frames", "seconds"}
     assert set(score["head"]) == set(score["face"]) == {"psnr", "ssim", "lpips"}
     assert set(score["seconds"]) == {"capture", "track", "fit"}
-    assert score["frames"] == 2 and score["psnr"] > 15 and score["face"]["psnr"] > 15
+    # A dozen steps make a blurred head, but one in the right place and colours: far better than an empty picture.
+    truth = [np.asarray(Image.open(folder / "dump" / f"{i:05d}_truth.png"), dtype=float) / 255 for i in range(2)]
+    empty = np.mean([-10 * np.log10(((1 - image) ** 2).mean()) for image in truth])
+    assert score["frames"] == 2 and score["psnr"] > empty + 5 and score["face"]["psnr"] > empty + 5
     assert {p.name for p in (folder / "dump").iterdir()} == {
         f"{i:05d}_{kind}.png" for i in range(2) for kind in ("truth", "render", "matte")
     }
