@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out/demo
 WORKERS ?= 2
+EXTRAS ?= dev # what the tests install; "dev bake" also bakes the head anew and compares
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find avatar3d cuda configs -type f -not -name '*.so' -not -path '*/__pycache__/*' 2>/dev/null)
@@ -49,7 +50,7 @@ $(VENV)/.needed: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.needed
-	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["dev"])')
+	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c '$(PROJECT) print(*(need for extra in "$(EXTRAS)".split() for need in project["optional-dependencies"][extra]))')
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.needed CMakeLists.txt $(SOURCES)
