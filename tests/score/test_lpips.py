@@ -43,8 +43,10 @@ def test_damaged_weights_are_said(tmp_path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_real_weights_see_blur_and_nothing_else() -> None:
-    if not assets.present("lpips-alexnet"):
-        pytest.skip("the LPIPS weights are not here; `avatar3d score fit` fetches them once")
+    try:
+        assets.path("lpips-alexnet")
+    except AvatarError as error:
+        pytest.skip(f"the LPIPS weights cannot be had: {error}")
     draw = torch.Generator().manual_seed(0)
     a = torch.rand(96, 80, 3, generator=draw)
     blurred = torch.nn.functional.avg_pool2d(a.permute(2, 0, 1)[None], 5, 1, 2)[0].permute(1, 2, 0)
