@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 T = TypeVar("T", bound="_Tensors")
@@ -60,6 +60,11 @@ class Camera(_Tensors):
         """Centre of the camera in the world, metres."""
         rotation, translation = self.w2c[..., :3, :3], self.w2c[..., :3, 3]
         return -(rotation.mT @ translation[..., None])[..., 0]
+
+    def at(self, index) -> "Camera":
+        """Returns the camera (or cameras) of a batch at `index`; one camera for all frames is returned as it is."""
+        w2c = self.w2c[index] if self.w2c.dim() > 2 else self.w2c
+        return Camera(w2c, self.K[index] if self.K.dim() > 2 else self.K, self.width, self.height)
 
     def scaled(self, factor: float | int) -> "Camera":
         """Returns the camera of an image resized by `factor`: sizes are rounded, intrinsics follow them."""
@@ -244,10 +249,20 @@ class Clip:
     rate: int = 0
     """Audio samples a second."""
     camera: Camera | None = None
-    """Known calibration, if any."""
+    """Known calibration, if any: one camera, or one for each frame (several views of a moment, or a moving camera). Then
+    the world is the calibration's own, in any unit."""
+    times: Int[np.ndarray, " t"] | None = None
+    """Time step of each frame, counted from 0, where several frames show the same moment; None: each its own."""
+    held: Bool[np.ndarray, " t"] | None = None
+    """Frames that the source itself sets aside to score on."""
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def steps(self) -> Int[np.ndarray, " t"]:
+        """The time step of each frame."""
+        return np.arange(len(self)) if self.times is None else self.times
 
 
 @dataclass(frozen=True)
@@ -257,9 +272,14 @@ class Track:
     head: str
     identity: Float[Tensor, " s"]
     motion: Motion
+    """One pose for each time step of the clip (its frames, unless several show the same moment)."""
     camera: Camera
+    """One camera, or one for each frame of the clip."""
     quality: Float[Tensor, " t"]
-    """1 where landmarks agree with the model, falling to 0; 0 where the face was missing and the pose was bridged."""
+    """By time step: 1 where landmarks agree with the model, falling to 0; 0 where the face was missing and the pose was
+    bridged."""
+    world: Float[Tensor, "4 4"] | None = None
+    """Where the clip has a camera for each frame: the similarity from its world to this track's, metres."""
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from avatar3d.ops import mesh
 from avatar3d.rig.frames import anchors, face_frames
 
 _BINS = 90
+_LOOKS = 5  # views that decide on the hair's outline
 _REACH = 0.26  # metres from the middle of the skull: farther than any hair that could be taken for a shell
 _FADE = (1.9, 2.5)  # radians from straight up: below the ears the outline is neck, collar or hanging hair
 _RIM = 0.006  # metres: what sticks out less than that, the splats of the mesh can reach
 _SOFT = ("lips", "mouth_interior", "teeth", "tongue", "cavity", "eyes", "lids", "sockets", "neck", "torso", "shoulders")
 _TORSO = ("torso", "shoulders")
 _COLLAR = 0.05  # of the colour range, as much as five centimetres
+_FRONTAL = -0.75  # of the head's front in camera axes: from farther aside, its frontal plane is not seen
 _MOST = 1.7  # largest ratio of hair to skull taken from an outline
 
 
@@ -62,7 +64,8 @@ def shell(
     middle = (rest * scalp[:, None]).sum(0) / scalp.sum() - rest.new_tensor([0.0, 0.03, 0.0])
     angles = torch.linspace(-math.pi, math.pi, _BINS + 1)[:-1]
     ratios = []
-    for i, row in enumerate(rows.tolist()):
+    frontal = [r for r in enumerate(rows.tolist()) if views.facing[r[1], 2] < _FRONTAL]
+    for i, row in frontal[:_LOOKS]:
         motion = _skull(head, identity, views, row)
         found = _ratios(head, middle, angles, motion, posed[i], views, row)
         if found is not None:
@@ -92,7 +95,7 @@ def _skull(head: HeadModel, identity: Tensor, views: Views, row: int) -> Float[T
 
 def _ratios(head, middle, angles, motion, vertices, views, row) -> Float[Tensor, " a"] | None:
     """Returns the reach of the matte over that of the mesh along each ray; NaN where the picture ends first."""
-    camera = views.camera
+    camera = views.camera.at(row)
     seen = mesh.rasterize(vertices, head.faces, camera).face >= 0
     steps = torch.linspace(0, _REACH, 130)
     direction = torch.stack([angles.sin(), angles.cos(), torch.zeros_like(angles)], dim=-1)
@@ -154,7 +157,6 @@ def outline(
     if not pixels:
         return None
     stride = max(1, math.ceil(math.sqrt(pixels / len(found) / max(1, count / 1.5))))
-    camera, focal = views.camera, float(views.camera.K[0, 0])
     carriers = _carriers(head)
     resting = face_frames(rest, head.faces)
     parts, places = [], []
@@ -163,6 +165,7 @@ def outline(
         if not len(line):
             continue
         z = torch.from_numpy(depth).float()
+        camera = views.camera.at(row)
         pixel = torch.stack([torch.from_numpy(column) + 0.5, torch.from_numpy(line) + 0.5, torch.ones(len(line))], -1)
         ray = pixel.float() @ torch.linalg.inv(camera.K).T
         world = apply(torch.linalg.inv(camera.w2c), ray * z[:, None])
@@ -172,7 +175,7 @@ def outline(
         rotation, scale = frames.rotation[binding.face], frames.scale[binding.face]
         # Turned so that the splat's axes are the camera's: flat towards it.
         quats = matrix_to_quat(rotation.mT @ camera.w2c[:3, :3].T)
-        width = 0.75 * stride * z / focal
+        width = 0.75 * stride * z / float(camera.K[0, 0])
         log_scales = torch.stack([width, width, 0.7 * width], -1).log() - scale.log()[:, None]
         sh = ((colour - 0.5) / 0.28209479177387814)[:, None]
         parts.append((Gaussians(local, quats, log_scales, torch.full((len(local),), 1.0), sh), binding, width))
@@ -192,14 +195,15 @@ def _uncovered(head: HeadModel, vertices: Tensor, views: Views, row: int):
 
     A thin rim is left to the mesh's own splats, unless it leads to something larger.
     """
-    render = mesh.rasterize(vertices, head.faces, views.camera)
+    camera = views.camera.at(row)
+    render = mesh.rasterize(vertices, head.faces, camera)
     face, depth = render.face.numpy(), render.depth.numpy()
     person = views.masks[row].numpy() > 140
     if not (face >= 0).any():
         return tuple(np.zeros(0, np.int64) for _ in range(3))
     distance = np.asarray(distance_transform_edt(face < 0))
     nearest = np.asarray(distance_transform_edt(face < 0, return_distances=False, return_indices=True))
-    rim = _RIM * float(views.camera.K[0, 0]) / float(np.median(depth[face >= 0]))
+    rim = _RIM * float(camera.K[0, 0]) / float(np.median(depth[face >= 0]))
     far = person & (distance > rim)
     if not far.any():
         return tuple(np.zeros(0, np.int64) for _ in range(3))
@@ -228,7 +232,6 @@ def _tie(
     rows: Tensor,
 ) -> tuple[Binding, Float[Tensor, "m 3"]]:
     """Returns what points are tied to, and their places in the frames of those faces."""
-    camera = views.camera
     best: tuple[Tensor, Tensor, Tensor] | None = None
     chin = posed[here][head.regions["chin"] > 0.5] if "chin" in head.regions else posed[here][:0]
     below = world[:, 1] < chin[:, 1].min() if len(chin) else torch.zeros(len(world), dtype=torch.bool)
@@ -248,7 +251,7 @@ def _tie(
             frames = face_frames(posed[j], head.faces)
             moved = anchors(posed[j], head.faces, binding)
             moved = moved + frames.scale[face][:, None] * (frames.rotation[face] @ local[..., None])[..., 0]
-            cost = cost + _mismatch(apply(camera.w2c, moved), colour, views, row) / len(rows)
+            cost = cost + _mismatch(moved, colour, views, row) / len(rows)
         if best is None:
             best = cost, face, local
         else:
@@ -268,9 +271,12 @@ def _local(head: HeadModel, vertices: Tensor, binding: Binding, world: Tensor) -
     return (rotation.mT @ (world - anchors(vertices, head.faces, binding))[..., None])[..., 0] / scale[:, None]
 
 
-def _mismatch(view: Float[Tensor, "m 3"], colour: Float[Tensor, "m 3"], views: Views, row: int) -> Float[Tensor, " m"]:
-    """Returns how unlike a view is at the points (camera space): colour and matte, 0 beyond the picture."""
-    camera = views.camera
+def _mismatch(
+    points: Float[Tensor, "m 3"], colour: Float[Tensor, "m 3"], views: Views, row: int
+) -> Float[Tensor, " m"]:
+    """Returns how unlike a view is at points of the world: colour and matte, 0 beyond the picture."""
+    camera = views.camera.at(row)
+    view = apply(camera.w2c, points)
     pixel = (view @ camera.K.T)[:, :2] / view[:, 2:].clamp(min=1e-3)
     column, line = (pixel[:, i].floor().long() for i in range(2))
     inside = (column >= 0) & (line >= 0) & (column < camera.width) & (line < camera.height)

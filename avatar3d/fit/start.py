@@ -55,9 +55,9 @@ def start(head: HeadModel, identity: Float[Tensor, " s"], views: Views, count: i
         seed: Of the stray hairs.
     """
     rest = head.vertices(identity, rest_pose(head))
-    rows = spread(views, 8)
+    rows = spread(views, 8 if views.camera.w2c.dim() == 2 else 24)
     posed = head.vertices(identity.expand(len(rows), -1), views.pose[rows])
-    lift = hair.shell(head, identity, rest, posed, views, rows[:5])
+    lift = hair.shell(head, identity, rest, posed, views, rows)
     turns = head.joint_transforms(identity.expand(len(rows), -1), views.pose[rows])[:, list(head.joints).index("head")]
     lifted = posed + lift @ turns[:, :3, :3].mT
     body, spacing = _on_mesh(head, rest, lift, count)
@@ -74,9 +74,10 @@ def start(head: HeadModel, identity: Float[Tensor, " s"], views: Views, count: i
 def spread(views: Views, count: int) -> Tensor:
     """Returns rows of well-tracked views, calmest first, spread over the poses of the head."""
     m = len(views)
-    turn = views.pose.root[:, :3, 2] + views.pose.joints[:, :2].sum(1)
+    turn = views.facing + views.pose.joints[:, :2].sum(1)
     calm = views.pose.expression.sum(-1)
-    first = int((calm + turn.sub(turn.median(0).values).norm(dim=-1) + (1 - views.quality)).argmin())
+    middle = turn.median(0).values if views.camera.w2c.dim() == 2 else turn.new_tensor([0.0, 0.0, -1.0])
+    first = int((calm + turn.sub(middle).norm(dim=-1) + (1 - views.quality)).argmin())
     chosen = [first]
     shape = torch.cat([turn * 2, views.pose.expression * 0.5], dim=-1)
     distance = torch.full((m,), torch.inf)
@@ -202,7 +203,7 @@ class Seen:
 
 def seen_in(posed: Gaussians, views: Views, row: int) -> Seen:
     """Returns what a view shows of splats in its pose."""
-    camera = views.camera
+    camera = views.camera.at(row)
     image = views.images[row].float() / 255
     mask = (views.masks[row].float() / 255)[..., None]
     # Background pixels have no say: the matte, gathered as if it were a picture, tells each splat's share of person.
@@ -215,7 +216,7 @@ def seen_in(posed: Gaussians, views: Views, row: int) -> Seen:
 
 def beside(posed: Gaussians, views: Views, row: int) -> Bool[Tensor, " n"]:
     """Returns which splats have their centre on the background of a view."""
-    inside, line, column = _pixels(posed, views.camera)
+    inside, line, column = _pixels(posed, views.camera.at(row))
     return inside & (views.masks[row][line, column] < 64)
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from avatar3d.core import AvatarError, Camera, Clip, Pose, Track, _Tensors
+from avatar3d.core import AvatarError, Camera, Clip, Pose, Track, _Tensors, seed_all
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,26 @@ class Views(_Tensors):
     index: Int[Tensor, " m"]
     """Frame numbers in the clip."""
     camera: Camera
+    """One for all, or one for each."""
+    step: Int[Tensor, " m"]
+    """Time step of the clip that each shows (its frame number, unless several frames show the same moment)."""
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+    @property
+    def moments(self) -> Int[Tensor, " s"]:
+        """The time steps that are shown, ascending."""
+        return self.step.unique()
+
+    def moment(self, rows: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+        """Returns which of the `moments` each view shows: views of one moment share a pose."""
+        return torch.searchsorted(self.moments, self.step[rows])
+
+    @property
+    def facing(self) -> Float[Tensor, "m 3"]:
+        """Where the torso's front points to in each camera's axes; (0, 0, -1) is straight at the camera."""
+        return (self.camera.w2c[..., :3, :3] @ self.pose.root[:, :3, 2:3])[..., 0]
 
 
 def split(frames: int, hold_out: float) -> int:
@@ -45,16 +62,28 @@ def load(clip: Clip, track: Track, hold_out: float = 0.0, limit: int = 400) -> V
     Raises:
         AvatarError: The track is of another clip, or no frame shows a tracked face.
     """
-    if len(track.motion) != len(clip):
-        raise AvatarError(
-            f"the track has {len(track.motion)} frames and {clip.source} has {len(clip)}: track this clip again"
-        )
-    usable = torch.nonzero(track.quality[: split(len(clip), hold_out)] > 0)[:, 0]
+    check(clip, track)
+    steps = torch.from_numpy(clip.steps)
+    usable = torch.nonzero((track.quality[steps] > 0) & (steps < split(len(track.motion), hold_out)))[:, 0]
     if not len(usable):
         raise AvatarError(f"{clip.source}: no frame with a tracked face to fit to; give a clip that shows the face")
     if len(usable) > limit:
-        usable = usable[torch.linspace(0, len(usable) - 1, limit).round().long()]
+        even = torch.linspace(0, len(usable) - 1, limit).round().long()
+        if clip.times is not None:  # even steps could pass by the same cameras at every moment
+            even = torch.randperm(len(usable), generator=seed_all(0))[:limit].sort().values
+        usable = usable[even]
     return read(clip, track, usable)
+
+
+def check(clip: Clip, track: Track) -> None:
+    """Raises an `AvatarError` if a track is of another clip."""
+    steps = int(clip.steps.max()) + 1
+    cameras = len(clip) if track.camera.w2c.dim() == 2 else len(track.camera.w2c)
+    if len(track.motion) != steps or cameras != len(clip):
+        what = "frames" if clip.times is None else "time steps"
+        raise AvatarError(
+            f"the track has {len(track.motion)} {what} and {clip.source} has {steps}: track this clip again"
+        )
 
 
 def read(clip: Clip, track: Track, index: Int[Tensor, " m"]) -> Views:
@@ -65,11 +94,12 @@ def read(clip: Clip, track: Track, index: Int[Tensor, " m"]) -> Views:
         images[row] = clip.frames[frame]
         if clip.masks is not None:
             masks[row] = np.asarray(clip.masks[frame]).reshape(clip.height, clip.width)
-    camera = track.camera
+    camera = track.camera.at(index)
     if (camera.width, camera.height) != (clip.width, clip.height):
         camera = Camera(camera.w2c, _rescaled(camera, clip), clip.width, clip.height)
-    pose = track.motion.pose[index]
-    return Views(torch.from_numpy(images), torch.from_numpy(masks), pose, track.quality[index], index, camera)
+    steps = torch.from_numpy(clip.steps)[index]
+    pose, quality = track.motion.pose[steps], track.quality[steps]
+    return Views(torch.from_numpy(images), torch.from_numpy(masks), pose, quality, index, camera, steps)
 
 
 def _rescaled(camera: Camera, clip: Clip) -> Tensor:
@@ -101,7 +131,7 @@ def batch(views: Views, rows: Int[Tensor, " b"], background: Float[Tensor, "b 3"
     image = views.images[rows].float() / 255
     mask = views.masks[rows].float() / 255
     target = image * mask[..., None] + background[:, None, None] * (1 - mask[..., None])
-    camera = views.camera
+    camera = views.camera.at(rows)
     if half:
         pool = torch.nn.functional.avg_pool2d
         target = pool(target.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1).contiguous()
