@@ -249,8 +249,8 @@ class Clip:
     rate: int = 0
     """Audio samples a second."""
     camera: Camera | None = None
-    """Known calibration, if any: one camera, or one for each frame (several views of a moment, or a moving camera). Then
-    the world is the calibration's own, in any unit."""
+    """Known calibration, if any: one camera, or one for each frame (several views of a moment, or a moving camera).
+    In the second case the world is the calibration's own, in any unit."""
     times: Int[np.ndarray, " t"] | None = None
     """Time step of each frame, counted from 0, where several frames show the same moment; None: each its own."""
     held: Bool[np.ndarray, " t"] | None = None

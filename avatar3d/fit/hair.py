@@ -24,7 +24,7 @@ _RIM = 0.006  # metres: what sticks out less than that, the splats of the mesh c
 _SOFT = ("lips", "mouth_interior", "teeth", "tongue", "cavity", "eyes", "lids", "sockets", "neck", "torso", "shoulders")
 _TORSO = ("torso", "shoulders")
 _COLLAR = 0.05  # of the colour range, as much as five centimetres
-_FRONTAL = -0.75  # of the head's front in camera axes: from farther aside, its frontal plane is not seen
+_FRONTAL = 0.75  # cosine of the turn beyond which a head's frontal plane cannot be measured
 _MOST = 1.7  # largest ratio of hair to skull taken from an outline
 
 
@@ -64,7 +64,7 @@ def shell(
     middle = (rest * scalp[:, None]).sum(0) / scalp.sum() - rest.new_tensor([0.0, 0.03, 0.0])
     angles = torch.linspace(-math.pi, math.pi, _BINS + 1)[:-1]
     ratios = []
-    frontal = [r for r in enumerate(rows.tolist()) if views.facing[r[1], 2] < _FRONTAL]
+    frontal = [r for r in enumerate(rows.tolist()) if views.facing[r[1], 2] > _FRONTAL]
     for i, row in frontal[:_LOOKS]:
         motion = _skull(head, identity, views, row)
         found = _ratios(head, middle, angles, motion, posed[i], views, row)

@@ -76,7 +76,7 @@ def spread(views: Views, count: int) -> Tensor:
     m = len(views)
     turn = views.facing + views.pose.joints[:, :2].sum(1)
     calm = views.pose.expression.sum(-1)
-    middle = turn.median(0).values if views.camera.w2c.dim() == 2 else turn.new_tensor([0.0, 0.0, -1.0])
+    middle = turn.median(0).values if views.camera.w2c.dim() == 2 else turn.new_tensor([0.0, 0.0, 1.0])
     first = int((calm + turn.sub(middle).norm(dim=-1) + (1 - views.quality)).argmin())
     chosen = [first]
     shape = torch.cat([turn * 2, views.pose.expression * 0.5], dim=-1)

@@ -39,8 +39,9 @@ class Views(_Tensors):
 
     @property
     def facing(self) -> Float[Tensor, "m 3"]:
-        """Where the torso's front points to in each camera's axes; (0, 0, -1) is straight at the camera."""
-        return (self.camera.w2c[..., :3, :3] @ self.pose.root[:, :3, 2:3])[..., 0]
+        """Where the torso's front points to: x right, y up, z towards the viewer."""
+        seen = (self.camera.w2c[..., :3, :3] @ self.pose.root[:, :3, 2:3])[..., 0]
+        return seen * seen.new_tensor([1.0, -1.0, -1.0])
 
 
 def split(frames: int, hold_out: float) -> int:
