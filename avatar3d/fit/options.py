@@ -9,7 +9,7 @@ from typing import Any
 from avatar3d.core import AvatarError
 
 # In a source tree the presets lie beside the package; an installed package carries them inside.
-_FOLDERS = (Path(__file__).resolve().parents[2] / "configs", Path(__file__).resolve().parents[1] / "configs")
+FOLDERS = (Path(__file__).resolve().parents[2] / "configs", Path(__file__).resolve().parents[1] / "configs")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class FitOptions:
     """Splats laid on the head model's texture; hair and clothes add to them."""
     blendshapes: int = 16
     """Splat blendshapes driven by the pose; 0 for none (a photo has none)."""
+    latents: int = 6
+    """Further blendshapes of a clip, for what moves and the rig does not know: clothes, hair, a hand in view."""
     hold_out: float = 0.0
     """Share of the clip's last frames that the fit never looks at, to score it on."""
     max_frames: int = 400
@@ -54,8 +56,8 @@ class FitOptions:
                 raise AvatarError(f"fit option {name} is {getattr(self, name)}: give a number between 0 and 1")
         if self.hold_out > 0.9:
             raise AvatarError(f"fit option hold_out is {self.hold_out}: leave at least a tenth of the clip to fit to")
-        if self.blendshapes < 0 or self.features < 0:
-            raise AvatarError("fit options blendshapes and features must not be negative")
+        if min(self.blendshapes, self.latents, self.features) < 0:
+            raise AvatarError("fit options blendshapes, latents and features must not be negative")
 
 
 def preset(name: str, **changes: Any) -> FitOptions:
@@ -82,7 +84,7 @@ def preset(name: str, **changes: Any) -> FitOptions:
 def _find(name: str) -> Path:
     if name.endswith(".toml"):
         return Path(name)
-    known = sorted(p for folder in _FOLDERS if folder.is_dir() for p in folder.glob("*.toml"))
+    known = sorted(p for folder in FOLDERS if folder.is_dir() for p in folder.glob("*.toml"))
     for path in known:
         if path.stem == name:
             return path
