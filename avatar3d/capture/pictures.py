@@ -94,6 +94,12 @@ def has_alpha(path: Path) -> bool:
     return image.mode == "RGBA" and int(np.asarray(image)[..., 3].min()) < 255
 
 
+def straight(path: Path) -> UInt8[np.ndarray, "h w c"]:
+    """Returns a picture's own colours, and its alpha where it has one; nothing is laid over anything."""
+    image = _read(path)
+    return np.array(image if image.mode == "RGBA" else image.convert("RGB"))
+
+
 def _opened(path: Path) -> Image.Image:
     try:
         return Image.open(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avatar3d.capture import pictures, video
+from avatar3d.capture import cameras, multiview, pictures, video
 from avatar3d.capture.landmarks import Landmarker
 from avatar3d.capture.measure import Measured, Person, measure, probe
 from avatar3d.capture.spool import Chosen, Window, sound_store
@@ -50,6 +50,9 @@ class CaptureOptions:
 def capture(source: Path | str, options: CaptureOptions = CaptureOptions(), progress: Progress | None = None) -> Clip:
     """Returns the frames of a video, a folder of pictures or a photo with the face and the person's outline found.
 
+    A folder with a calibration (transforms.json, COLMAP's text files, an OpenCV yml; docs/captures.md) becomes a clip
+    whose frames have a camera each.
+
     Args:
         source: The file or folder.
         options: What to take of it.
@@ -64,6 +67,11 @@ def capture(source: Path | str, options: CaptureOptions = CaptureOptions(), prog
     """
     source = Path(source)
     _check(options)
+    if source.is_dir() and (calibration := cameras.find(source)) is not None:
+        fps = options.fps or 25.0
+        last = None if options.end is None else math.ceil(options.end * fps)
+        asked = multiview.Asked(options.size, options.matte, math.floor(options.start * fps), last)
+        return multiview.take(source, calibration, asked, fps, progress)
     frames, fps, alone = _open(source, options)
     first = frames[0]
     height, width = first.shape[:2]
@@ -91,7 +99,10 @@ def capture(source: Path | str, options: CaptureOptions = CaptureOptions(), prog
 
 
 def select(clip: Clip, indices: Sequence[int]) -> Clip:
-    """Returns a clip of some of the frames, without copying pictures; sound stays only for one unbroken run."""
+    """Returns a clip of some of the frames, without copying pictures; sound stays only for one unbroken run.
+
+    Time steps are counted anew where frames share them.
+    """
     length = len(clip)
     indices = [range(length)[int(i)] for i in indices]
     if not indices:
@@ -108,6 +119,9 @@ def select(clip: Clip, indices: Sequence[int]) -> Clip:
         blendshapes=None if clip.blendshapes is None else clip.blendshapes[indices],
         audio=audio,
         rate=clip.rate if audio is not None else 0,
+        camera=None if clip.camera is None else clip.camera.at(indices),
+        times=None if clip.times is None else np.unique(clip.times[indices], return_inverse=True)[1],
+        held=None if clip.held is None else clip.held[indices],
     )
 
 
