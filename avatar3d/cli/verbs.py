@@ -208,6 +208,31 @@ class BenchRaster(Command):
         return run_bench(self.repeat, console)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchFit(Command):
+    """Fit presets and published recipes to the same clips, and write a table and a page that compare them."""
+
+    clips: tuple[Path, ...]
+    """Videos, or folders of them."""
+    presets: str = "quality,fast,gaussian-avatars,flash-avatar,splatting-avatar,gaussian-blendshapes,rgb-avatar"
+    """Names with commas between them; the last five are the recipes."""
+    out: Path = Path("out/bench")
+    """Folder for results, captures, models and pictures; what is there already is not done again."""
+    hold_out: float = 0.2
+    """Share of each clip's last frames that neither track nor fit sees."""
+    share: float = 1.0
+    """Part of their steps that our presets do, for a quicker run; recipes then get as much less time."""
+    seconds: float = 0.0
+    """Training time of each recipe; 0 for as long as the slowest of our presets took on that clip."""
+    frames: int = 0
+    """Most held-out frames scored, spread evenly; 0 for all."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_bench_fit
+
+        return run_bench_fit(self, console)
+
+
 COMMANDS: dict[str, type[Command]] = {
     "capture": Capture,
     "track": Track,
@@ -217,6 +242,7 @@ COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
     "doctor": Doctor,
     "bench-raster": BenchRaster,
+    "bench-fit": BenchFit,
 }
 """By name on the command line; `score fit` may be written for `score-fit`."""
 

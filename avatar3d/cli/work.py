@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from avatar3d import pipeline, store
 from avatar3d.cli.console import Console
 from avatar3d.core import AvatarError, Clip
 from avatar3d.files import check_writable
+
+if TYPE_CHECKING:
+    from avatar3d.cli.verbs import BenchFit
 
 
 def check_output(path: Path, *suffixes: str) -> None:
@@ -148,3 +151,15 @@ def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
         start = f"{row['backend']:<20} {row['splats']:>7} {row['size']:>5} {row['threads']:>7}"
         console.note(f"{start} {times[0]:>11} {times[1]:>9}  {row.get('note', '')}".rstrip())
     return {"rows": rows}
+
+
+def run_bench_fit(asked: "BenchFit", console: Console) -> Mapping[str, Any]:
+    """Compares presets and published recipes."""
+    from avatar3d.bench_fit import BenchOptions, bench_fit
+
+    options = BenchOptions(asked.hold_out, asked.share, asked.seconds, asked.frames)
+    names = [name.strip() for name in asked.presets.split(",") if name.strip()]
+    result = bench_fit(asked.clips, names, asked.out, options, console.progress)
+    console.note((asked.out / "table.md").read_text(encoding="utf-8"))
+    console.note(f"Open {result['page']} in a browser.")
+    return result

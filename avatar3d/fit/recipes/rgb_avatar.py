@@ -69,7 +69,8 @@ class RgbAvatar(Recipe):
         basis = None
         if self.share >= _SHAPES_BEGIN:
             network = tuple(self.values[f"network.{i}"] for i in range(2 * _NETWORK))
-            basis = Basis(*(self.values[f"shape_{name}"] for name in ("means", "quats", "sh")), network)
+            shapes = (self.values[f"shape_{name}"] for name in ("means", "quats", "sh"))
+            basis = Basis(*shapes, weights=network)
         faces = self.body.head.faces
         scaled = rig.pose(local, self.binding, basis, vertices, faces, pose)
         # Our op multiplies lengths by the triangle's size; here they are metres.

@@ -14,7 +14,7 @@ from avatar3d.fit.recipes.walk import Neighbours, neighbours, walk
 from avatar3d.fit.views import Batch, Views
 from avatar3d.geometry import matrix_to_quat, quat_product, quat_to_matrix
 from avatar3d.ops import image
-from avatar3d.rig.frames import anchors, face_frames
+from avatar3d.rig.frames import Frames, anchors, face_frames
 
 _LARGEST, _LONGEST = 0.008, 10.0  # metres, and ratio of the axes
 _MSE, _STRUCTURE, _SCALING = 10.0, 0.01, 1.0
@@ -59,6 +59,7 @@ class SplattingAvatar(Recipe):
 
     _beside: Neighbours
     _fans: Tensor
+    _resting: Frames
 
     def posed(self, vertices: Float[Tensor, "b v 3"], pose: Pose) -> Gaussians:
         values, faces, face = self.values, self.body.head.faces, self.binding.face
