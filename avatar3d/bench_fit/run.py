@@ -154,8 +154,9 @@ def _result(clip: _Clip, name: str, budget: tuple[float, float], progress: Progr
         result = {"asked": asked, **_scored(clip, model, folder, progress)}
     except Exception as error:
         return _failure(error, f"{clip.name}, {name}")
-    write_text(folder / "result.json", json.dumps(result, indent=1))
-    return result
+    text = json.dumps(result, indent=1)
+    write_text(folder / "result.json", text)
+    return json.loads(text)  # the same value as when it is read again
 
 
 def _failure(error: Exception, where: str) -> dict[str, Any]:
