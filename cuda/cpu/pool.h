@@ -16,7 +16,8 @@ namespace a3d {
 class Pool {
  public:
   // Calls f(i) for every i in [0, n) from up to `threads` threads, the caller's among them, and returns when all are
-  // done. Tasks are handed out one by one in rising order; a result must not depend on which thread runs a task.
+  // done. Each thread begins with a range of its own, the same in every call, and then helps with the others': what a
+  // stage wrote, the next stage finds in its core's cache. A result must not depend on which thread runs a task.
   static void run(int64_t n, int threads, const std::function<void(int64_t)>& f) {
     if (threads <= 1 || n <= 1) {
       for (int64_t i = 0; i < n; i++) f(i);
@@ -29,6 +30,11 @@ class Pool {
   // Workers and the caller look for news this often (some 50 us) before they sleep: the stages of one call follow each
   // other within microseconds, and waking a thread takes as long.
   static constexpr int kSpins = 1500;
+
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
 
   static void relax() {
 #if defined(__x86_64__)
@@ -59,13 +65,16 @@ class Pool {
       std::lock_guard<std::mutex> lock(mutex_);
       for (; workers_ < threads - 1; workers_++) std::thread([this, id = workers_] { work(id); }).detach();
       task_ = &f;
-      count_ = n;
       wanted_ = threads - 1;
-      next_.store(0, std::memory_order_relaxed);
+      if (int(shares_.size()) < threads) shares_ = std::vector<Share>(threads);
+      for (int64_t i = 0; i < threads; i++) {
+        shares_[i].next.store(n * i / threads, std::memory_order_relaxed);
+        shares_[i].end = n * (i + 1) / threads;
+      }
       generation_.fetch_add(1, std::memory_order_release);
     }
     if (sleeping_.load() > 0) wake_.notify_all();
-    drain(f, n);
+    drain(f, 0, threads);
     // Closes the job: a worker that has not begun by now, because the machine is busy, is not waited for.
     std::unique_lock<std::mutex> lock(mutex_);
     task_ = nullptr;
@@ -76,8 +85,12 @@ class Pool {
     done_.wait(lock, [&] { return active_.load() == 0; });
   }
 
-  void drain(const std::function<void(int64_t)>& f, int64_t n) {
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < n;) f(i);
+  // Runs what is left of share `first` and of those after it, in a ring.
+  void drain(const std::function<void(int64_t)>& f, int first, int threads) {
+    for (int k = 0; k < threads; k++) {
+      Share& share = shares_[(first + k) % threads];
+      for (int64_t i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) f(i);
+    }
   }
 
   void work(int id) {
@@ -91,10 +104,10 @@ class Pool {
       seen = generation_.load();
       if (id >= wanted_ || !task_) continue;
       const std::function<void(int64_t)>* task = task_;
-      const int64_t count = count_;
+      const int threads = wanted_ + 1;
       active_++;
       lock.unlock();
-      drain(*task, count);
+      drain(*task, id + 1, threads);
       lock.lock();
       if (--active_ == 0) done_.notify_one();
     }
@@ -103,10 +116,9 @@ class Pool {
   std::mutex callers_, mutex_;
   std::condition_variable wake_, done_;
   std::atomic<uint64_t> generation_{0};
-  std::atomic<int64_t> next_{0};
+  std::vector<Share> shares_;
   std::atomic<int> active_{0}, sleeping_{0};
   const std::function<void(int64_t)>* task_ = nullptr;
-  int64_t count_ = 0;
   int wanted_ = 0, workers_ = 0;
 };
 
