@@ -114,6 +114,32 @@ A3D_INLINE unsigned bits_gt(F a, F b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_
 A3D_INLINE unsigned bits_le(F a, F b) { return bits(a <= b); }
 A3D_INLINE unsigned bits_gt(F a, F b) { return bits(a > b); }
 #endif
+// c - a * b in one rounding where there is an instruction for it, though a * b be wanted elsewhere, too.
+A3D_INLINE F minus_product(F c, F a, F b) {
+#if defined(__AVX512F__)
+  return _mm512_fnmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fnmadd_ps(a, b, c);
+#else
+  return c - a * b;
+#endif
+}
+// Bits of the lanes that have `flag`, a power of 2.
+A3D_INLINE unsigned bits_with(I v, int flag) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)v, _mm512_set1_epi32(flag));
+#else
+  return bits((v & flag) != 0);
+#endif
+}
+// min(v, high) where e >= low, else 0.
+A3D_INLINE F min_where_ge(F v, F high, F e, F low) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_min_ps(_mm512_cmp_ps_mask(e, low, _CMP_GE_OQ), v, high);
+#else
+  return keep(e >= low, min(v, high));
+#endif
+}
 A3D_INLINE bool all(I mask) { return bits(mask) == (1u << kLanes) - 1; }
 
 // Sums of the lanes of n vectors, out[i] of v[i]; out holds n rounded up to a multiple of 4. Four vectors at a time are
@@ -154,8 +180,23 @@ A3D_INLINE F reciprocal(F a) {
   return r;
 }
 
-// 2^x for x in about [-126, 127], relative error 2e-7: rounding by the magic number 1.5 * 2^23, whose low bits then
-// hold the exponent, and a minimax polynomial of degree 5 on [-1/2, 1/2].
+// 2^x for x in about [-126, 127].
+#if defined(__AVX512F__)
+// Two instructions split off and put back the integer part; a minimax polynomial of degree 5 on [0, 1], relative error
+// 1.5e-7.
+A3D_INLINE F exp2(F x) {
+  const F f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  F p = splat(1.86714276e-3f);
+  p = p * f + 9.01701818e-3f;
+  p = p * f + 5.57999016e-2f;
+  p = p * f + 2.40164464e-1f;
+  p = p * f + 6.93151309e-1f;
+  p = p * f + 1.f;
+  return _mm512_scalef_ps(p, x);
+}
+#else
+// Rounding by the magic number 1.5 * 2^23, whose low bits then hold the exponent, and a polynomial of degree 5 on
+// [-1/2, 1/2], relative error 5e-7.
 A3D_INLINE F exp2(F x) {
   const F magic = splat(12582912.f);
   const F rounded = x + magic;
@@ -167,6 +208,7 @@ A3D_INLINE F exp2(F x) {
   const F p = low + f2 * (middle + f2 * high);
   return (F)((I)p + ((I)rounded << 23));
 }
+#endif
 A3D_INLINE F exp(F x) { return exp2(max(min(x * 1.44269504f, splat(126.f)), splat(-126.f))); }
 
 // log2 of positive normal numbers, absolute error about 1e-7: the atanh series on a mantissa within [1/sqrt 2, sqrt 2].

@@ -7,14 +7,11 @@ namespace a3d::A3D_ISA {
 namespace {
 
 constexpr int kBatch = 64;  // splats blended at a time: one bit each in a block's word
-
-// The fields that blending reads, relative to the tile, packed so that a batch stays in the first-level cache.
-struct Packed {
-  float x, y, a, b, c, log2_opacity, red, green, blue, z;
-};
+constexpr int kGroup = 4;   // splats blended between two looks for pixels that close
 
 struct Batch {
-  Packed splats[kBatch + 1];  // one more: a splat that touches nothing is written, and overwritten by the next
+  // Relative to the tile. One more: a splat that touches nothing is written, and overwritten by the next.
+  SplatRecord splats[kBatch + 1];
   alignas(64) int32_t touched[kBatch + 1];
 };
 
@@ -25,39 +22,59 @@ struct TilePixels {
   F red[kTileVectors], green[kTileVectors], blue[kTileVectors], depth[kTileVectors];
 };
 
+// Blends one splat into the pixels of vector `at`, some of which may close; `alive` has a bit for each that is open.
+A3D_INLINE void blend_closing(const SplatRecord& s, F alpha, TilePixels& t, int at, unsigned& alive, F& open,
+                              F sums[4]) {
+  F weight = alpha * open, after = minus_product(open, alpha, open);
+  if (const unsigned closing = bits_le(after, splat(kTransmittanceMin)) & alive) {
+    const I closed = after <= kTransmittanceMin;
+    t.transmittance[at] += keep(closed, open);  // 0 for those closed before
+    weight = keep(~closed, weight), after = keep(~closed, after);
+    alive &= ~closing;
+  }
+  open = after;
+  sums[0] += weight * s.colour[0], sums[1] += weight * s.colour[1], sums[2] += weight * s.colour[2];
+  sums[3] += weight * s.z;
+}
+
 // Blends the splats whose bits are set into vector `at`, whose first pixel is at (x, y). Returns whether a pixel of it
 // is still open. Two loops, alphas first: each has a short chain of dependent operations, so that the CPU's window
 // holds several turns of it; in one loop it holds fewer than two, and waits.
-A3D_INLINE bool blend(const Batch& batch, const uint64_t word, F x, F y, TilePixels& t, int at) {
+A3D_INLINE bool blend(const Batch& batch, uint64_t word, F x, F y, TilePixels& t, int at) {
   F alphas[kBatch];
+  uint8_t which[kBatch];
   int n = 0;
-  for (uint64_t rest = word; rest; rest &= rest - 1) {
-    const Packed& s = batch.splats[__builtin_ctzll(rest)];
+  for (; word; word &= word - 1) {
+    const int i = __builtin_ctzll(word);
+    const SplatRecord& s = batch.splats[i];
     const F dx = x - s.x, dy = y - s.y;
     const F e = (s.log2_opacity - (s.c * dy) * dy) - (s.a * dx + s.b * dy) * dx;
-    alphas[n++] = keep(e >= kLog2AlphaMin, min(exp2(e), splat(kAlphaMax)));
+    which[n] = uint8_t(i);
+    alphas[n++] = min_where_ge(exp2(e), splat(kAlphaMax), e, splat(kLog2AlphaMin));
   }
-  F open = t.open[at], red = t.red[at], green = t.green[at], blue = t.blue[at], depth = t.depth[at];
+  for (; n % kGroup; n++) which[n] = which[n - 1], alphas[n] = F{};  // kBatch is a multiple of kGroup
+  F open = t.open[at], sums[4] = {t.red[at], t.green[at], t.blue[at], t.depth[at]};
   unsigned alive = bits_gt(open, F{});
-  n = 0;
-  for (uint64_t rest = word; rest; rest &= rest - 1) {
-    const Packed& s = batch.splats[__builtin_ctzll(rest)];
-    const F alpha = alphas[n++];
-    F weight = alpha * open;
-    F after = (1.f - alpha) * open;
-    // Closing a pixel is rare, once in its life: kept out of the common path.
-    if (const unsigned closing = bits_le(after, splat(kTransmittanceMin)) & alive; __builtin_expect(closing != 0, 0)) {
-      const I closed = after <= kTransmittanceMin;
-      t.transmittance[at] += keep(closed, open);  // 0 for those closed before
-      weight = keep(~closed, weight);
-      after = keep(~closed, after);
-      alive &= ~closing;
-      if (!alive) rest = 1;  // the last turn
+  for (int i = 0; i < n; i += kGroup) {
+    F weights[kGroup], after = open;
+    for (int j = 0; j < kGroup; j++)
+      weights[j] = alphas[i + j] * after, after = minus_product(after, alphas[i + j], after);
+    // Closing a pixel is rare, once in its life: kept out of the common path. Transmittance only falls, so that the
+    // last of the group tells for all.
+    if (__builtin_expect((bits_le(after, splat(kTransmittanceMin)) & alive) != 0, 0)) {
+      for (int j = 0; j < kGroup; j++)
+        blend_closing(batch.splats[which[i + j]], alphas[i + j], t, at, alive, open, sums);
+      if (!alive) break;
+      continue;
     }
     open = after;
-    red += weight * s.red, green += weight * s.green, blue += weight * s.blue, depth += weight * s.z;
+    for (int j = 0; j < kGroup; j++) {
+      const SplatRecord& s = batch.splats[which[i + j]];
+      for (int c = 0; c < 3; c++) sums[c] += weights[j] * s.colour[c];
+      sums[3] += weights[j] * s.z;
+    }
   }
-  t.open[at] = open, t.red[at] = red, t.green[at] = green, t.blue[at] = blue, t.depth[at] = depth;
+  t.open[at] = open, t.red[at] = sums[0], t.green[at] = sums[1], t.blue[at] = sums[2], t.depth[at] = sums[3];
   return alive != 0;
 }
 
@@ -65,7 +82,7 @@ A3D_INLINE bool blend(const Batch& batch, const uint64_t word, F x, F y, TilePix
 A3D_INLINE uint64_t block_word(const Batch& batch, int block) {
   uint64_t word = 0;
   for (int i = 0; i < kBatch; i += kLanes)
-    word |= uint64_t(bits((*(const I*)(batch.touched + i) << (31 - block)) >> 31)) << i;
+    word |= uint64_t(bits_with(*(const I*)(batch.touched + i), 1 << block)) << i;
   return word;
 }
 
@@ -134,7 +151,7 @@ void blend_tile(const SplatInputs& in, const SplatState& state, const SplatOutpu
       // Written in any case and counted only when something is touched: a branch here would be guessed wrong too often.
       state.pair_splat[live] = id, state.pair_blocks[live] = uint16_t(blocks);
       batch.touched[n] = int32_t(blocks);
-      batch.splats[n] = {x, y, r.a, r.b, r.c, r.log2_opacity, r.colour[0], r.colour[1], r.colour[2], r.z};
+      batch.splats[n] = r, batch.splats[n].x = x, batch.splats[n].y = y;
       live += blocks != 0, n += blocks != 0;
     }
     for (int i = n; i < kBatch; i++) batch.touched[i] = 0;
