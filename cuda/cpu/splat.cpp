@@ -35,27 +35,25 @@ class Carver {
 
 int64_t tiles_along(int64_t pixels) { return (pixels + kTile - 1) / kTile; }
 
-SplatState carve(Carver& block, int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
-                 int threads) {
+SplatState carve(Carver& block, int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs) {
   SplatState s;
   s.tiles_x = tiles_along(width), s.tiles_y = tiles_along(height);
   const int64_t tiles = s.tiles_x * s.tiles_y, all = splats * views;
-  const BinPlan plan = bin_plan(views, tiles, threads);
-  // What the backward pass reads comes first: its place must not depend on `threads`, which may change between passes.
+  const BinPlan plan = bin_plan(splats, tiles);
   s.records = block.take<SplatRecord>(all);
   s.rects = block.take<TileRect>(all);
   s.tile_begin = block.take<int64_t>(views * (tiles + 1));
   s.tile_live = block.take<uint32_t>(views * tiles);
-  s.visible = block.take<int64_t>(views);
   s.slot_counts = block.take<uint32_t>(views);
+  s.chunk_slots = block.take<uint32_t>(views * chunks_of(splats));
   s.pair_splat = block.take<uint32_t>(pairs);
   s.pair_blocks = block.take<uint16_t>(pairs);
   s.chunks = block.take<ChunkSummary>(views * chunks_of(splats));
   s.keys = block.take<uint32_t>(all);
-  s.order = block.take<uint32_t>(all);
-  s.sort_keys = block.take<uint32_t>(all);
-  s.sort_order = block.take<uint32_t>(all);
-  s.histogram = block.take<uint32_t>(views * plan.parts * plan.histogram);
+  s.order = block.take<SortEntry>(all);
+  s.spare = block.take<SortEntry>(all);
+  s.group_begin = block.take<int64_t>(views * (plan.groups + 1));
+  s.histogram = block.take<uint32_t>(views * plan.groups * plan.histogram);
   return s;
 }
 
@@ -100,9 +98,9 @@ static void sum_cameras(const Scratch& scratch, int64_t views, int64_t chunks, f
 using namespace a3d;
 
 extern "C" int32_t a3d_splat_workspace(int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
-                                       int32_t threads, int64_t* bytes) {
+                                       int32_t, int64_t* bytes) {
   Carver count(nullptr);
-  carve(count, splats, views, width, height, pairs, threads);
+  carve(count, splats, views, width, height, pairs);
   *bytes = count.bytes();
   return 0;
 }
@@ -117,7 +115,7 @@ extern "C" int32_t a3d_splat_forward(int64_t splats, int64_t views, int64_t base
                           many_cameras != 0, w2c, intrinsics, background};
   if (const int code = check(in)) return code;
   Carver block(workspace);
-  const SplatState state = carve(block, splats, views, width, height, pairs, threads);
+  const SplatState state = carve(block, splats, views, width, height, pairs);
   const int64_t chunks = chunks_of(splats), tiles = state.tiles_x * state.tiles_y;
 
   const auto project = A3D_PICK(project_splats);
@@ -126,7 +124,7 @@ extern "C" int32_t a3d_splat_forward(int64_t splats, int64_t views, int64_t base
     project(in, state, task / chunks, begin, std::min(splats, begin + kChunk));
   });
   sort_by_depth(in, state, threads);
-  counts[0] = count_pairs(in, state, threads);
+  counts[0] = place_pairs(in, state);
   counts[1] = 0;
   for (int64_t view = 0; view < views; view++) {
     if (state.slot_counts[view] == UINT32_MAX) return fail("splats cover too many tiles; are their scales sane?");
@@ -161,7 +159,7 @@ extern "C" int32_t a3d_splat_backward(int64_t splats, int64_t views, int64_t bas
                           many_cameras != 0, w2c, intrinsics, background};
   if (const int code = check(in)) return code;
   Carver block(workspace), more(scratch_block);
-  const SplatState state = carve(block, splats, views, width, height, pairs, threads);
+  const SplatState state = carve(block, splats, views, width, height, pairs);
   const Scratch scratch = carve_backward(more, splats, views, slots);
   const int64_t chunks = chunks_of(splats), tiles = state.tiles_x * state.tiles_y;
   scratch.slot_begin[0] = 0;

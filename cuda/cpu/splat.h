@@ -15,23 +15,30 @@ constexpr float kTransmittanceMin = 1e-4f;      // a pixel is done before the sp
 constexpr float kLog2AlphaMin = -7.994353437f;  // log2(1/255): fainter contributions are skipped
 constexpr uint32_t kHidden = 0xffffffffu;       // depth key of a splat that is not drawn
 
-// A splat as the tiles read it: one cache line. The exponent is log2_opacity - (a dx^2 + b dx dy + c dy^2), base 2.
-struct alignas(64) SplatRecord {
-  float x, y, a, b, c, log2_opacity, colour[3], z;
-  float slope_x, slope_y;  // -b / 2a and -b / 2c: where the ellipse is nearest along a row or column
-};
-
-// The tiles that a splat may touch, none when it is not drawn; and its first gradient slot: one per tile, row by row.
+// The tiles that a splat may touch, none when it is not drawn; and its first gradient slot, counted from the chunk's
+// (SplatState::chunk_slots): one slot per tile, row by row.
 struct TileRect {
   uint16_t x, y, wide, high;
   uint32_t slot;
   uint32_t count() const { return uint32_t(wide) * high; }
 };
 
+// A splat as the tiles read it: one cache line. The exponent is log2_opacity - (a dx^2 + b dx dy + c dy^2), base 2.
+struct alignas(64) SplatRecord {
+  float x, y, a, b, c, log2_opacity, colour[3], z;
+  float slope_x, slope_y;  // -b / 2a and -b / 2c: where the ellipse is nearest along a row or column
+  TileRect rect;
+};
+
 // What the projection knows about kChunk splats, for the sort.
 struct ChunkSummary {
   uint32_t nearest, farthest, drawn;  // depth keys, number
   uint64_t slots;
+};
+
+// A splat in the depth sort.
+struct SortEntry {
+  uint32_t key, splat;
 };
 
 // What a tile adds to a splat's gradient: v = alpha dL/dalpha over the pixels, with moments about the splat's centre.
@@ -52,11 +59,11 @@ struct SplatState {
   TileRect* rects;       // views x splats
   ChunkSummary* chunks;  // views x chunks
   uint32_t* keys;        // views x splats: depth as sortable bits, kHidden when not drawn
-  uint32_t* order;       // views x splats: the drawn ones, near to far
-  uint32_t* sort_keys;   // views x splats, scratch of the sort
-  uint32_t* sort_order;
-  int64_t* visible;      // views
+  SortEntry* order;      // views x splats: the drawn ones, near to far
+  SortEntry* spare;      // views x splats, scratch of the sort
+  int64_t* group_begin;  // views x (groups + 1): ranges of `order` that are sorted and listed as tasks
   uint32_t* slot_counts; // views: slots in all
+  uint32_t* chunk_slots; // views x chunks: the first slot of each
   uint32_t* histogram;   // scratch of sort and binning
   int64_t* tile_begin;   // views x (tiles + 1): ranges of pairs
   uint32_t* tile_live;   // views x tiles: pairs kept at the front of the range by the forward pass

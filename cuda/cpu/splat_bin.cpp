@@ -1,5 +1,8 @@
-// Depth order and tile lists: one stable radix sort of the drawn splats of a view, then one stable counting sort into
+// Depth order and tile lists: one stable sort of the drawn splats of a view, then one stable counting sort into
 // tiles, so that no list needs sorting by itself.
+//
+// Splats are first dealt into a few groups of neighbouring depths, about equally large. A group then is a task: its
+// radix sort runs within the first caches of one core, and no two cores write to the same cache lines.
 #include "cpu/splat_bin.h"
 
 #include <algorithm>
@@ -13,9 +16,6 @@ namespace {
 
 // Exactly testing every tile pays only for splats that span more tiles than this; the blend drops the rest anyway.
 constexpr int kTestAbove = 6;
-
-// Fewer splats than this are sorted and counted faster by one thread: two pass each other's cache lines to and fro.
-constexpr int64_t kSortPart = 100000;
 
 // Whether the ellipse alpha >= 1/255 reaches a pixel centre of the tile: the nearest point of a rectangle under the
 // ellipse's metric lies on the edge towards the centre (Radl et al., "StopThePop", 2024).
@@ -46,169 +46,187 @@ void for_each_tile(const TileRect rect, const SplatRecord* record, int64_t tiles
       visit(first + y * tiles_x + x, !test || reaches(*record, rect.x + x, rect.y + y));
 }
 
+constexpr int64_t kGroupSize = 3072;  // splats: with its spare, what the first cache holds
+constexpr int64_t kGroups = 16;       // at most
+constexpr int kDealBits = 11;         // depths are told apart this finely when groups are cut
+constexpr int kDigitBits = 11;        // largest radix digit within a group
+
 struct Range {
   int64_t begin, end;
 };
 Range part_of(int64_t n, int64_t part, int64_t parts) { return {n * part / parts, n * (part + 1) / parts}; }
 
-// Runs f(part) for the parts of one view, in parallel only when the views themselves are not.
-template <class Function>
-void run_parts(int64_t parts, const Function& f) {
-  Pool::run(parts, int(parts), f);
-}
-
-// Turns the parts' counters into where each part writes its first key of a digit: digit by digit, part by part.
-void prefix(uint32_t* histogram, int64_t stride, int64_t parts, int64_t digits) {
-  uint32_t sum = 0;
-  for (int64_t d = 0; d < digits; d++)
-    for (int64_t part = 0; part < parts; part++) {
-      uint32_t& count = histogram[part * stride + d];
-      std::swap(sum, count), sum += count;
-    }
-}
-
-void count_digits(const uint32_t* keys, Range range, int shift, uint32_t mask, uint32_t* counts) {
-  std::memset(counts, 0, (mask + 1) * sizeof(uint32_t));
-  for (int64_t i = range.begin; i < range.end; i++) counts[(keys[i] >> shift) & mask]++;
-}
-
-void sort_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan) {
-  const int64_t n = in.splats, chunks = chunks_of(n), parts = std::clamp<int64_t>(n / kSortPart, 1, plan.parts);
-  uint32_t* depth = state.keys + view * n;
-  uint32_t *keys = state.sort_keys + view * n, *order = state.sort_order + view * n;
-  uint32_t *other_keys = depth,
-           *other_order = state.order + view * n;  // the depths are not needed after the first pass
-  uint32_t* histogram = state.histogram + view * parts * plan.histogram;
-
-  ChunkSummary* summaries = state.chunks + view * chunks;
-  uint32_t nearest = kHidden, farthest = 0, drawn = 0;
-  uint64_t slots = 0;
+// Turns the chunks' numbers into what comes before each; returns their sums.
+ChunkSummary sum_chunks(const SplatInputs& in, const SplatState& state, int64_t view) {
+  const int64_t chunks = chunks_of(in.splats);
+  ChunkSummary all = {kHidden, 0, 0, 0};
   for (int64_t chunk = 0; chunk < chunks; chunk++) {
-    ChunkSummary& s = summaries[chunk];
-    nearest = std::min(nearest, s.nearest), farthest = std::max(farthest, s.farthest);
-    std::swap(drawn, s.drawn), drawn += s.drawn;  // these two become what comes before the chunk
-    std::swap(slots, s.slots), slots += s.slots;
+    const ChunkSummary& s = state.chunks[view * chunks + chunk];
+    all.nearest = std::min(all.nearest, s.nearest), all.farthest = std::max(all.farthest, s.farthest);
+    state.chunk_slots[view * chunks + chunk] = uint32_t(std::min<uint64_t>(all.slots, UINT32_MAX));
+    all.drawn += s.drawn, all.slots += s.slots;
   }
-  state.visible[view] = drawn;
-  state.slot_counts[view] = uint32_t(std::min<uint64_t>(slots, UINT32_MAX));
-  if (!drawn) return;
-  const int bits = std::bit_width(farthest - nearest), passes = std::max(1, (bits + kDigitBits - 1) / kDigitBits);
-  const int digit = std::max(1, (bits + passes - 1) / passes);
-  const uint32_t mask = (1u << digit) - 1;
+  state.slot_counts[view] = uint32_t(std::min<uint64_t>(all.slots, UINT32_MAX));
+  return all;
+}
 
-  // Packs the drawn splats, hands out their slots, and counts the lowest digits on the way.
-  run_parts(parts, [&](int64_t part) {
-    const Range range = part_of(chunks, part, parts);
-    if (range.begin == range.end) return void(std::memset(histogram + part * plan.histogram, 0, (mask + 1) * 4));
-    const uint32_t first = summaries[range.begin].drawn;
-    uint32_t at = first, slot = uint32_t(summaries[range.begin].slots);
-    TileRect* rects = state.rects + view * n;
-    for (int64_t i = range.begin * kChunk; i < std::min(n, range.end * kChunk); i++) {
-      rects[i].slot = slot;
-      slot += rects[i].count();
-      if (depth[i] != kHidden) keys[at] = depth[i] - nearest, order[at++] = uint32_t(i);
-    }
-    count_digits(keys, {first, at}, 0, mask, histogram + part * plan.histogram);
+// Deals the drawn splats of a view into groups: state.spare, in the order of their indices, and state.group_begin.
+// Returns the least key of each group's range, and that of the next.
+struct Deal {
+  uint32_t low[kGroups + 1];
+};
+Deal deal(const SplatInputs& in, const SplatState& state, int64_t view, const ChunkSummary& all, int64_t groups,
+          int threads) {
+  const int64_t n = in.splats;
+  const uint32_t *keys = state.keys + view * n, nearest = all.nearest;
+  const int shift = std::max(0, int(std::bit_width(all.farthest - nearest)) - kDealBits);
+  constexpr uint32_t kBuckets = 1u << kDealBits;  // and one more for splats that are not drawn
+  const auto bucket_of = [=](uint32_t key) { return std::min((key - nearest) >> shift, kBuckets); };
+
+  const int64_t parts = std::clamp<int64_t>(threads, 1, groups);
+  uint32_t counts[kGroups][kBuckets + 1];
+  Pool::run(parts, threads, [&](int64_t part) {
+    const Range range = part_of(n, part, parts);
+    std::memset(counts[part], 0, sizeof(counts[part]));
+    for (int64_t i = range.begin; i < range.end; i++) counts[part][bucket_of(keys[i])]++;
   });
-  const auto packed = [&](int64_t part) -> int64_t {  // where a part's keys begin before the first pass
-    const int64_t chunk = part_of(chunks, part, parts).begin;
-    return chunk < chunks ? summaries[chunk].drawn : drawn;
-  };
+  uint8_t group_of[kBuckets + 1];
+  uint32_t next[kGroups][kGroups + 1] = {};  // where a part writes its next splat of a group; the last: not drawn
+  Deal result;
+  int64_t *begin = state.group_begin + view * (groups + 1), group = 0, dealt = 0;
+  begin[0] = 0, result.low[0] = nearest;
+  for (uint32_t bucket = 0; bucket < kBuckets; bucket++) {
+    while (group + 1 < groups && dealt >= all.drawn * (group + 1) / groups) {
+      group++;
+      begin[group] = dealt, result.low[group] = nearest + (bucket << shift);
+    }
+    group_of[bucket] = uint8_t(group);
+    for (int64_t part = 0; part < parts; part++)
+      dealt += counts[part][bucket], next[part][group] += counts[part][bucket];
+  }
+  while (group < groups) begin[++group] = all.drawn, result.low[group] = all.farthest + 1;
+  group_of[kBuckets] = uint8_t(groups);
+  for (int64_t g = 0; g < groups; g++) {
+    uint32_t at = uint32_t(begin[g]);
+    for (int64_t part = 0; part < parts; part++) std::swap(at, next[part][g]), at += next[part][g];
+  }
+  SortEntry* out = state.spare + view * n;
+  Pool::run(parts, threads, [&](int64_t part) {
+    const Range range = part_of(n, part, parts);
+    uint32_t at[kGroups + 1];  // a copy of its own: parts would pass the cache line to and fro
+    std::copy_n(next[part], groups + 1, at);
+    for (int64_t i = range.begin; i < range.end; i++) {
+      const uint32_t group = group_of[bucket_of(keys[i])];
+      if (group < groups) out[at[group]++] = {keys[i], uint32_t(i)};
+    }
+  });
+  return result;
+}
+
+// Sorts n entries with keys in [low, high] from `in` to `out`; both are written to.
+void sort_group(SortEntry* in, SortEntry* out, int64_t n, uint32_t low, uint32_t high) {
+  const int bits = std::max(1, int(std::bit_width(high - low))), passes = (bits + kDigitBits - 1) / kDigitBits;
+  const int digit = (bits + passes - 1) / passes;
+  const uint32_t mask = (1u << digit) - 1;
+  uint32_t counts[1 << kDigitBits];
+  SortEntry *from = in, *to = out;
   for (int pass = 0; pass < passes; pass++) {
     const int shift = pass * digit;
-    const auto range_of = [&](int64_t part) {
-      return pass ? part_of(drawn, part, parts) : Range{packed(part), part + 1 < parts ? packed(part + 1) : drawn};
-    };
-    if (pass)
-      run_parts(parts, [&](int64_t part) {
-        count_digits(keys, range_of(part), shift, mask, histogram + part * plan.histogram);
-      });
-    prefix(histogram, plan.histogram, parts, mask + 1);
-    run_parts(parts, [&](int64_t part) {
-      uint32_t* next = histogram + part * plan.histogram;
-      const Range range = range_of(part);
-      for (int64_t i = range.begin; i < range.end; i++) {
-        const uint32_t to = next[(keys[i] >> shift) & mask]++;
-        other_keys[to] = keys[i], other_order[to] = order[i];
-      }
-    });
-    std::swap(keys, other_keys), std::swap(order, other_order);
+    std::memset(counts, 0, (mask + 1) * sizeof(uint32_t));
+    for (int64_t i = 0; i < n; i++) counts[((from[i].key - low) >> shift) & mask]++;
+    uint32_t sum = 0;
+    for (uint32_t d = 0; d <= mask; d++) std::swap(sum, counts[d]), sum += counts[d];
+    for (int64_t i = 0; i < n; i++) to[counts[((from[i].key - low) >> shift) & mask]++] = from[i];
+    std::swap(from, to);
   }
-  if (order != state.order + view * n) std::memcpy(state.order + view * n, order, drawn * sizeof(uint32_t));
+  if (from != out) std::memcpy(out, from, n * sizeof(SortEntry));
 }
 
-void count_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan) {
-  const int64_t tiles = state.tiles_x * state.tiles_y;
-  const SplatRecord* records = state.records + view * in.splats;
-  const TileRect* rects = state.rects + view * in.splats;
-  const uint32_t* order = state.order + view * in.splats;
-  uint32_t* histogram = state.histogram + view * plan.parts * plan.histogram;
-  const auto count = [&](int64_t part) {
-    uint32_t* counts = histogram + part * plan.histogram;
-    std::memset(counts, 0, (tiles + state.tiles_x + 1) * sizeof(uint32_t));
-    const Range range = part_of(state.visible[view], part, plan.parts);
-    for (int64_t i = range.begin; i < range.end; i++) {
-      const uint32_t id = order[i];
-      for_each_tile(rects[id], records + id, state.tiles_x, [&](int64_t tile, bool hit) { counts[tile] += hit; });
-    }
-  };
-  if (in.splats >= kSortPart) return run_parts(plan.parts, count);
-  for (int64_t part = 0; part < plan.parts; part++) count(part);
+uint32_t* histogram_of(const SplatState& state, int64_t view, const BinPlan& plan, int64_t group) {
+  return state.histogram + (view * plan.groups + group) * plan.histogram;
 }
 
-void list_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan) {
+void count_group(const SplatInputs& in, const SplatState& state, int64_t view, Range range, uint32_t* counts) {
   const SplatRecord* records = state.records + view * in.splats;
   const TileRect* rects = state.rects + view * in.splats;
-  const uint32_t* order = state.order + view * in.splats;
-  const int64_t base = state.tile_begin[view * (state.tiles_x * state.tiles_y + 1)];
-  uint32_t* histogram = state.histogram + view * plan.parts * plan.histogram;
-  run_parts(plan.parts, [&](int64_t part) {
-    uint32_t *next = histogram + part * plan.histogram, nowhere = 0;
-    const Range range = part_of(state.visible[view], part, plan.parts);
-    for (int64_t i = range.begin; i < range.end; i++) {
-      const uint32_t id = order[i];
-      for_each_tile(rects[id], records + id, state.tiles_x, [&](int64_t tile, bool hit) {
-        // A tile that is not reached may have no room left: its write goes to a place that nobody reads.
-        *(hit ? &state.pair_splat[base + next[tile]] : &nowhere) = id;
-        next[tile] += hit;
-      });
-    }
+  const SortEntry* order = state.order + view * in.splats;
+  std::memset(counts, 0, (state.tiles_x * state.tiles_y + state.tiles_x + 1) * sizeof(uint32_t));
+  for (int64_t i = range.begin; i < range.end; i++) {
+    const uint32_t id = order[i].splat;
+    __builtin_prefetch(&rects[order[std::min(i + 16, range.end - 1)].splat]);
+    for_each_tile(rects[id], records + id, state.tiles_x, [&](int64_t tile, bool hit) { counts[tile] += hit; });
+  }
+}
+
+void list_group(const SplatInputs& in, const SplatState& state, int64_t view, Range range, uint32_t* next) {
+  const SplatRecord* records = state.records + view * in.splats;
+  const TileRect* rects = state.rects + view * in.splats;
+  const SortEntry* order = state.order + view * in.splats;
+  uint32_t* out = state.pair_splat + state.tile_begin[view * (state.tiles_x * state.tiles_y + 1)];
+  uint32_t nowhere = 0;
+  for (int64_t i = range.begin; i < range.end; i++) {
+    const uint32_t id = order[i].splat;
+    __builtin_prefetch(&rects[order[std::min(i + 16, range.end - 1)].splat]);
+    for_each_tile(rects[id], records + id, state.tiles_x, [&](int64_t tile, bool hit) {
+      // A tile that is not reached may have no room left: its write goes to a place that nobody reads.
+      *(hit ? &out[next[tile]] : &nowhere) = id;
+      next[tile] += hit;
+    });
+  }
+}
+
+Range group_range(const SplatState& state, int64_t view, const BinPlan& plan, int64_t group) {
+  const int64_t* begin = state.group_begin + view * (plan.groups + 1) + group;
+  return {begin[0], begin[1]};
+}
+
+void sort_view(const SplatInputs& in, const SplatState& state, int64_t view, const BinPlan& plan, int threads) {
+  const ChunkSummary all = sum_chunks(in, state, view);
+  Deal dealt = {};
+  if (all.drawn)
+    dealt = deal(in, state, view, all, plan.groups, threads);
+  else
+    std::fill_n(state.group_begin + view * (plan.groups + 1), plan.groups + 1, 0);
+  Pool::run(plan.groups, threads, [&](int64_t group) {
+    const Range range = group_range(state, view, plan, group);
+    const int64_t at = view * in.splats + range.begin, count = range.end - range.begin;
+    if (count) sort_group(state.spare + at, state.order + at, count, dealt.low[group], dealt.low[group + 1] - 1);
+    count_group(in, state, view, range, histogram_of(state, view, plan, group));
   });
-}
-
-// Views run side by side when there are enough of them; otherwise one after the other, each in parts.
-template <class Stage>
-void run_views(int64_t views, int64_t parts, int threads, const Stage& stage) {
-  if (parts == 1) return Pool::run(views, threads, stage);
-  for (int64_t view = 0; view < views; view++) stage(view);
 }
 }  // namespace
 
-BinPlan bin_plan(int64_t views, int64_t tiles, int threads) {
-  const int64_t parts = views >= threads ? 1 : std::clamp<int64_t>(threads, 1, 16);
-  return {parts, std::max<int64_t>(int64_t(1) << kDigitBits, 2 * tiles + 2)};  // some tiles beyond the last are touched
+BinPlan bin_plan(int64_t splats, int64_t tiles) {
+  const int64_t counters = 2 * tiles + 2;  // some tiles beyond the last are touched
+  return {std::clamp<int64_t>(splats / kGroupSize, 1, kGroups), (counters + 15) / 16 * 16};
 }
 
 void sort_by_depth(const SplatInputs& in, const SplatState& state, int threads) {
-  const BinPlan plan = bin_plan(in.views, state.tiles_x * state.tiles_y, threads);
-  run_views(in.views, plan.parts, threads, [&](int64_t view) { sort_view(in, state, view, plan); });
+  const BinPlan plan = bin_plan(in.splats, state.tiles_x * state.tiles_y);
+  // Views run side by side when there are enough of them; otherwise one after the other, each in parts.
+  const bool side_by_side = in.views >= threads;
+  Pool::run(in.views, side_by_side ? threads : 1,
+            [&](int64_t view) { sort_view(in, state, view, plan, side_by_side ? 1 : threads); });
 }
 
-int64_t count_pairs(const SplatInputs& in, const SplatState& state, int threads) {
+int64_t place_pairs(const SplatInputs& in, const SplatState& state) {
   const int64_t tiles = state.tiles_x * state.tiles_y;
-  const BinPlan plan = bin_plan(in.views, tiles, threads);
-  run_views(in.views, plan.parts, threads, [&](int64_t view) { count_view(in, state, view, plan); });
+  const BinPlan plan = bin_plan(in.splats, tiles);
   int64_t total = 0;
   for (int64_t view = 0; view < in.views; view++) {
     int64_t* begin = state.tile_begin + view * (tiles + 1);
-    uint32_t* histogram = state.histogram + view * plan.parts * plan.histogram;
-    uint32_t within = 0;  // each part's counters become where it writes its next pair of the tile
+    uint32_t *first = histogram_of(state, view, plan, 0), within = 0;
+    for (int64_t group = 1; group < plan.groups; group++) {  // the first row becomes the sum of all before a group
+      uint32_t* counts = first + group * plan.histogram;
+      for (int64_t tile = 0; tile < tiles; tile++) std::swap(first[tile], counts[tile]), first[tile] += counts[tile];
+    }
     for (int64_t tile = 0; tile < tiles; tile++) {
       begin[tile] = total + within;
-      for (int64_t part = 0; part < plan.parts; part++) {
-        uint32_t& count = histogram[part * plan.histogram + tile];
-        std::swap(within, count), within += count;
-      }
+      std::swap(within, first[tile]), within += first[tile];  // and in the end, where the tile begins
+    }
+    for (int64_t group = 1; group < plan.groups; group++) {
+      uint32_t* next = first + group * plan.histogram;
+      for (int64_t tile = 0; tile < tiles; tile++) next[tile] += first[tile];
     }
     begin[tiles] = total += within;
   }
@@ -216,8 +234,11 @@ int64_t count_pairs(const SplatInputs& in, const SplatState& state, int threads)
 }
 
 void list_pairs(const SplatInputs& in, const SplatState& state, int threads) {
-  const BinPlan plan = bin_plan(in.views, state.tiles_x * state.tiles_y, threads);
-  run_views(in.views, plan.parts, threads, [&](int64_t view) { list_view(in, state, view, plan); });
+  const BinPlan plan = bin_plan(in.splats, state.tiles_x * state.tiles_y);
+  Pool::run(in.views * plan.groups, threads, [&](int64_t task) {
+    const int64_t view = task / plan.groups, group = task % plan.groups;
+    list_group(in, state, view, group_range(state, view, plan, group), histogram_of(state, view, plan, group));
+  });
 }
 
 }  // namespace a3d

@@ -82,7 +82,7 @@ A3D_INLINE void alphas_of(const SplatRecord& r, float cx, float cy, unsigned blo
       const int at = __builtin_ctz(blocks) * kVectors + v;
       const F dx = places.x[at] - cx, dy = places.y[at] - cy;
       const F e = (r.log2_opacity - (r.c * dy) * dy) - (r.a * dx + r.b * dy) * dx;
-      *alphas++ = keep(e >= kLog2AlphaMin, min(exp2(e), splat(kAlphaMax)));
+      *alphas++ = min_where_ge(exp2(e), splat(kAlphaMax), e, splat(kLog2AlphaMin));
     }
 }
 
@@ -113,7 +113,7 @@ A3D_INLINE unsigned walk(const SplatRecord& r, float x, float y, unsigned blocks
     for (int v = 0; v < kVectors; v++) {
       const int at = block * kVectors + v;
       F alpha = *next_alpha++, before = t.open[at], rest = t.rest[at];
-      F after = (1.f - alpha) * before;
+      F after = minus_product(before, alpha, before);
       if (__builtin_expect(bits_le(after, splat(kTransmittanceMin)) & bits_gt(before, F{}), 0))
         if (!close_pixels(alpha, before, after, rest, t, block, at)) done |= 1u << block;
       const F weight = alpha * before;
@@ -150,7 +150,7 @@ void blend_tile_backward(const SplatInputs& in, const SplatState& state, const S
   const int64_t end = begin + state.tile_live[view * tiles + tile];
   if (begin == end) return;
   const SplatRecord* records = state.records + view * in.splats;
-  const TileRect* rects = state.rects + view * in.splats;
+  const uint32_t* chunk_slots = state.chunk_slots + view * chunks_of(in.splats);
   const int64_t tile_x = tile % state.tiles_x, tile_y = tile / state.tiles_x;
   const float origin_x = float(tile_x * kTile) + 0.5f, origin_y = float(tile_y * kTile) + 0.5f;
 
@@ -160,13 +160,14 @@ void blend_tile_backward(const SplatInputs& in, const SplatState& state, const S
   unsigned alive = (1u << kBlocks) - 1;
   for (int64_t pair = begin; pair < end; pair++) {
     const int64_t ahead = pair + 8 < end ? pair + 8 : end - 1;
-    __builtin_prefetch(&records[state.pair_splat[ahead]]), __builtin_prefetch(&rects[state.pair_splat[ahead]]);
+    __builtin_prefetch(&records[state.pair_splat[ahead]]);
     const uint32_t id = state.pair_splat[pair];
     const SplatRecord& r = records[id];
     const unsigned blocks = state.pair_blocks[pair] & alive;
     if (!blocks) continue;
-    const TileRect rect = rects[id];
-    const int64_t slot = c.slot_begin[view] + rect.slot + (tile_y - rect.y) * rect.wide + (tile_x - rect.x);
+    const TileRect rect = r.rect;
+    const int64_t first_slot = c.slot_begin[view] + chunk_slots[id / kChunk] + rect.slot;
+    const int64_t slot = first_slot + (tile_y - rect.y) * rect.wide + (tile_x - rect.x);
     float* out = c.slots + slot * kGradients;
     const float x = r.x - origin_x, y = r.y - origin_y;
     alive &= ~(c.grad_depth ? walk<true>(r, x, y, blocks, pixels, places, out)

@@ -36,15 +36,17 @@ A3D_INLINE void write_splat(const Columns& columns, int i, bool drawn, SplatReco
                             uint32_t& key, ChunkSummary& summary) {
   float* fields = &record.x;
   for (int k = 0; k < 12; k++) fields[k] = columns.v[k][i];
-  rect.x = uint16_t(columns.x0[i]), rect.y = uint16_t(columns.y0[i]);
-  rect.wide = drawn ? uint16_t(int(columns.x1[i]) + 1 - rect.x) : 0;
-  rect.high = drawn ? uint16_t(int(columns.y1[i]) + 1 - rect.y) : 0;
+  const uint16_t x = uint16_t(columns.x0[i]), y = uint16_t(columns.y0[i]);
+  const uint16_t wide = drawn ? uint16_t(int(columns.x1[i]) + 1 - x) : 0;
+  const uint16_t high = drawn ? uint16_t(int(columns.y1[i]) + 1 - y) : 0;
+  const TileRect of_it = {x, y, wide, high, uint32_t(summary.slots)};
+  record.rect = of_it, rect = of_it;
   uint32_t depth;  // of a positive float: sorts as an integer
   __builtin_memcpy(&depth, &record.z, 4);
   key = drawn ? depth : kHidden;
   summary.nearest = key < summary.nearest ? key : summary.nearest;
   summary.farthest = drawn && key > summary.farthest ? key : summary.farthest;
-  summary.drawn += drawn, summary.slots += rect.count();
+  summary.drawn += drawn, summary.slots += of_it.count();
 }
 }  // namespace
 

@@ -89,7 +89,7 @@ void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& 
     for (int64_t index = first_view; index < first_view + views; index++) {
       const TileRect* rects = state.rects + index * in.splats + i;
       F sums[kGradients];
-      sum_slots(rects, c, c.slot_begin[index], lanes, sums);
+      sum_slots(rects, c, c.slot_begin[index] + state.chunk_slots[index * chunks + begin / kChunk], lanes, sums);
       const View view = view_of(in, index);
       const Footprint<F> f = footprint(view, s.mean, s.quat, s.scale);
       const Projected<F> p = projected(view, f);
