@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,13 +13,16 @@ from avatar3d import heads
 from avatar3d.core import AvatarError, Camera, Clip, HeadModel, Motion, Pose, Track
 from avatar3d.geometry import pinhole
 from avatar3d.track import torso
-from avatar3d.track.embedding import POINTS, SKIN, Embedding, Surface, surface
+from avatar3d.track.embedding import POINTS, SKIN, surface
 from avatar3d.track.embedding import on as embedded
-from avatar3d.track.energy import CORNERS, LIDS, LIPS, OVAL, Model, State, without_similarity
+from avatar3d.track.energy import OVAL, Model, State
 from avatar3d.track.firm import firm_pose
 from avatar3d.track.flow import torso_flow
+from avatar3d.track.options import TrackOptions
 from avatar3d.track.smooth import bridge, bridge_rotations, steady_rotations
 from avatar3d.track.solve import Prior, Stage, align, errors, solve
+from avatar3d.track.terms import FINE, LOST, expression_prior, keyframes, landmark_model
+from avatar3d.track.views import solve_views
 
 __all__ = ["TrackOptions", "track"]
 
@@ -41,32 +44,8 @@ FACE = (Stage(("expression",), 2),)
 _FLIP = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
 _WINDOW = 256
 """Frames solved together; bounds memory on long videos."""
-_QUICK = ("eyeBlink", "eyeLook", "eyeSquint", "eyeWide", "jaw", "mouth")
-"""Expressions that move fully within two or three frames."""
-
 Progress = Callable[[str, float], None]
 """Told the step's name and the fraction done."""
-
-
-@dataclass(frozen=True)
-class TrackOptions:
-    """How to track."""
-
-    head: str = "anny"
-    """Head model, by name."""
-    keys: int = 30
-    """Keyframes that decide identity and focal length."""
-    torso: bool = True
-    """Follow the shoulders by optical flow; otherwise the torso trails the head."""
-    firm: bool = True
-    """Correct the head's pose by features followed on its firm parts: skull, hairline, ears."""
-    smooth: bool = True
-    """Take jitter out of the head's pose where it hardly moves, and tie expressions of neighbouring frames."""
-    ridge: float = 200.0
-    """Pull of the expressions towards the landmark network's own coefficients."""
-    response: float = 0.25
-    """How much of the network's response on renders to trust over the head's geometry, 0 to 1. It under-reacts to
-    renders, hardly to people: at 1 tracked smiles and blinks overshoot by 2 to 4 mm, at 0.25 by half a millimetre."""
 
 
 def track(
@@ -75,11 +54,14 @@ def track(
     identity: Float[Tensor, " s"] | None = None,
     focal: float | None = None,
     progress: Progress | None = None,
+    world: Float[Tensor, "4 4"] | None = None,
 ) -> Track:
     """Returns a head's motion through a clip, or its pose in a photo.
 
     The world is the camera's space with y up and z towards the viewer (the camera sits at its origin), unless
-    `clip.camera` says where the camera stands. Gaze is in the eyeLook weights; the eye joints stay at zero.
+    `clip.camera` says where the camera stands. Of a clip with a camera for each frame, all views of a time step give
+    one pose, in a world of metres in which the head of the calmest time step is at the origin.
+    Gaze is in the eyeLook weights; the eye joints stay at zero.
 
     Args:
         clip: With landmarks and blendshapes.
@@ -87,6 +69,8 @@ def track(
         identity: Known identity: only poses are solved (a driving video, held-out frames).
         focal: Known focal length in pixels, for a clip without a camera.
         progress: Called now and then.
+        world: Known similarity from the world of the clip's cameras to that of the track, for a clip with a camera for
+            each frame.
 
     Raises:
         AvatarError: If the clip has no landmarks, or a face in none of its frames.
@@ -102,26 +86,31 @@ def track(
     head = heads.load(options.head)
     if identity is not None and len(identity) != len(head.identities):
         raise AvatarError(f"identity has {len(identity)} values, head '{head.name}' takes {len(head.identities)}")
+    if clip.times is not None:
+        stages = (SHARED, EACH, FACE)
+        return solve_views(clip, options, identity, world, stages, (landmarks, coefficients, seen), tell)
     embedding = embedded(head)
     camera, points = _camera(clip, landmarks[seen])
     known = float(clip.camera.K[0, 0]) if clip.camera is not None else focal
     k = 1 / known if known is not None else 1 / (_FOCAL * max(clip.width, clip.height))
 
     mean = surface(head, embedding)
-    model = _model(mean, embedding, options.response)
+    model = landmark_model(mean, embedding, options.response)
     tell("shape", 0.0)
     shape, k = _shared(model, points, coefficients[seen], k, known is not None, identity, options)
     own = surface(head, embedding, torch.from_numpy(shape).float())
-    model = _model(own, embedding, options.response)
+    model = landmark_model(own, embedding, options.response)
     tell("pose", 0.0)
     state = _each(model, points, coefficients[seen], k, options, tell)
     if options.smooth:
         state = _steadied(state, clip.fps)
-        state = _windows(model, points, state, _prior(coefficients[seen], k, options), FACE)
+        state = _windows(
+            model, points, state, expression_prior(coefficients[seen], k, options.ridge, options.smooth), FACE
+        )
     error = errors(model, state, points[..., :2])
     inner = np.setdiff1d(np.arange(SKIN), OVAL)
     quality = np.zeros(len(seen))
-    quality[seen] = np.clip((_LOST - error[:, inner].mean(1)) / (_LOST - _FINE), 0.02, 1)
+    quality[seen] = np.clip((LOST - error[:, inner].mean(1)) / (LOST - FINE), 0.02, 1)
 
     pose = _head_pose(model, state, seen)
     expression = bridge(state.expression, seen)
@@ -134,9 +123,9 @@ def track(
     moves = torch.zeros(len(seen), len(head.joints), 3)
     moves[:, head.joints.index("neck")] = torch.from_numpy(joints.neck).float()
     moves[:, head.joints.index("head")] = torch.from_numpy(joints.head).float()
-    world = torch.linalg.inv(camera.w2c.double()) @ _FLIP.double() @ torch.from_numpy(joints.root)
+    placed = torch.linalg.inv(camera.w2c.double()) @ _FLIP.double() @ torch.from_numpy(joints.root)
     motion = Motion(
-        Pose(torch.from_numpy(expression).float(), moves, world.float()), float(clip.fps), tuple(head.expressions)
+        Pose(torch.from_numpy(expression).float(), moves, placed.float()), float(clip.fps), tuple(head.expressions)
     )
     return Track(head.name, torch.from_numpy(shape).float(), motion, camera, torch.from_numpy(quality).float())
 
@@ -147,8 +136,6 @@ _GAP = 0.6
 """Seconds over which the shoulders' motion is bridged where flow loses them."""
 _INTRO = 2.0
 """Seconds at the start that decide how the torso sits under the head, so that a clip and its beginning agree."""
-_FINE, _LOST = 1.5, 6.0
-"""Mean landmark error in millimetres at which a frame counts fully, and not at all."""
 
 
 def _observed(clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -182,36 +169,6 @@ def _camera(clip: Clip, landmarks: np.ndarray) -> tuple[Camera, np.ndarray]:
     return clip.camera, (landmarks - np.array([K[0, 2], K[1, 2], 0])) * np.array([1, K[0, 0] / K[1, 1], 1])
 
 
-def _model(surface: Surface, embedding: Embedding, response: float) -> Model:
-    """Returns the terms' model: measured responses instead of geometry, identity free of pose, trust by point."""
-    expression = surface.expression.copy()
-    expression[:, :SKIN, :2] += response * (embedding.response[:, :SKIN] - expression[:, :SKIN, :2])
-    centre = surface.template[:SKIN].mean(0)
-    noise = 0.6**2  # squared millimetres of detector noise on the best points
-    # Points that expressions move far are known less well; the rigid ones decide the pose (0.3 degrees better on ICT).
-    restless = 0.4 * np.sqrt(0.04 * (1e6 * embedding.response**2).sum((0, 2)))
-    weights = 1 / (noise + np.minimum(embedding.spread, 6.0) ** 2 + restless**2)
-    weights[list(OVAL)] *= 0.1  # the outline slides on the surface as the head turns
-    weights /= np.median(weights)
-    weights[SKIN:] = np.maximum(weights[SKIN:], 1.0)
-    pairs = np.array(LIPS + LIDS + CORNERS)
-    return Model(
-        centre=centre,
-        template=surface.template - centre,
-        expression=expression,
-        identity=without_similarity(surface.template, surface.identity),
-        pairs=pairs,
-        turning=embedding.turning,
-        weights=np.concatenate([weights, np.full(len(pairs), 3.0)]),
-    )
-
-
-def _prior(coefficients: np.ndarray, k: float, options: TrackOptions) -> Prior:
-    names = heads.ARKIT
-    smooth = np.array([10.0 if n.startswith(_QUICK) else 100.0 for n in names]) * options.smooth
-    return Prior(coefficients, ridge=options.ridge, smooth=smooth, k=k)
-
-
 def _shared(
     model: Model,
     points: np.ndarray,
@@ -225,7 +182,7 @@ def _shared(
     if identity is not None and known:
         return identity.detach().double().cpu().numpy(), k
     start = align(model, points[..., :2], points[..., 2], coefficients, k)
-    keys = _keyframes(start, options.keys)
+    keys = keyframes(start, options.keys)
     held = ({"identity"} if identity is not None else set()) | ({"focal"} if known else set())
     stages = tuple(replace(s, free=tuple(f for f in s.free if f not in held)) for s in SHARED)
     start = start.frames(keys)
@@ -236,23 +193,12 @@ def _shared(
     return state.identity, state.k
 
 
-def _keyframes(state: State, count: int) -> np.ndarray:
-    """Returns frames that differ most in rotation and expression: farthest-point sampling from the most average one."""
-    features = np.concatenate([state.rotation.reshape(len(state.rotation), 9) * 2, state.expression], 1)
-    chosen = [int(np.linalg.norm(features - np.median(features, 0), axis=1).argmin())]
-    nearest = np.full(len(features), np.inf)
-    while len(chosen) < min(count, len(features)):
-        nearest = np.minimum(nearest, np.linalg.norm(features - features[chosen[-1]], axis=1))
-        chosen.append(int(nearest.argmax()))
-    return np.sort(np.array(chosen))
-
-
 def _each(
     model: Model, points: np.ndarray, coefficients: np.ndarray, k: float, options: TrackOptions, tell: Progress
 ) -> State:
     """Returns every seen frame's state with identity folded into the model."""
     start = align(model, points[..., :2], points[..., 2], coefficients, k)
-    return _windows(model, points, start, _prior(coefficients, k, options), EACH, tell)
+    return _windows(model, points, start, expression_prior(coefficients, k, options.ridge, options.smooth), EACH, tell)
 
 
 def _windows(

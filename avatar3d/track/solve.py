@@ -92,10 +92,56 @@ def errors(model: Model, state: State, landmarks: Float[np.ndarray, "t l 2"]) ->
     return np.sqrt((offset**2).sum(-1)) * (1000 * state.size)[:, None]
 
 
+@dataclass(frozen=True)
+class Equations:
+    """Normal equations of a linearised solve: local blocks by time step, shared unknowns beside them, float64."""
+
+    H: Float[np.ndarray, "t p p"]
+    """p: pose (6), then expressions."""
+    G: Float[np.ndarray, "t p"]
+    Hs: Float[np.ndarray, "t p q"]
+    """q: identity, then one for the focal length; no columns where they are not asked for."""
+    Hss: Float[np.ndarray, "q q"]
+    Gs: Float[np.ndarray, " q"]
+
+
+@dataclass(frozen=True)
+class Increments:
+    """A Gauss-Newton step."""
+
+    pose: Float[np.ndarray, "t 6"]
+    expression: Float[np.ndarray, "t e"]
+    shared: Float[np.ndarray, " q"]
+
+
 def _step(model: Model, landmarks: np.ndarray, state: State, prior: Prior, free: tuple[str, ...]) -> State:
-    t, e = state.expression.shape
     shared = "identity" in free or "focal" in free
-    H, G, Hs, Hss, Gs = _normal_equations(model, landmarks, state, shared)
+    step = increments(_normal_equations(model, landmarks, state, shared), state, prior, free)
+    moved = replace(
+        state,
+        rotation=turn(step.pose[:, :3]) @ state.rotation,
+        shift=state.shift + step.pose[:, 3:5],
+        size=state.size * np.exp(np.clip(step.pose[:, 5], -0.3, 0.3)),
+        expression=np.clip(state.expression + step.expression, 0, 1),
+    )
+    if not shared:
+        return moved
+    k = float(np.clip(state.k + step.shared[-1] * 1e-3, 0.1 * prior.k, 3 * prior.k))
+    return replace(moved, identity=np.clip(state.identity + step.shared[:-1], -4, 4), k=k)
+
+
+def increments(equations: Equations, state: State, prior: Prior, free: tuple[str, ...]) -> Increments:
+    """Returns the step of some of the unknowns that the equations and the priors ask for.
+
+    Args:
+        equations: Of the landmarks alone.
+        state: Where they were linearised; its pose is not looked at, so that it may be of any kind.
+        prior: Pulls and smoothness.
+        free: As in `Stage`.
+    """
+    t, e = state.expression.shape
+    H, G, Hs = equations.H.copy(), equations.G.copy(), equations.Hs.copy()
+    shared = "identity" in free or "focal" in free
     if "pose" in free:
         H[:, range(_POSE), range(_POSE)] += 1e-6
     else:
@@ -130,27 +176,16 @@ def _step(model: Model, landmarks: np.ndarray, state: State, prior: Prior, free:
     x = face(G, np.zeros((t, e)))
     ds = np.zeros(Hs.shape[2])
     if shared:
-        ds = _shared_step(model, state, prior, free, (H, G, Hs, Hss, Gs), (x, low, high))
+        ds = _shared_step(state, prior, free, Equations(H, G, Hs, equations.Hss, equations.Gs), (x, low, high))
         G = G + (Hs @ ds)
         x = face(G, x)
     dp = -(inverse @ (G[:, :_POSE, None] + Hpe @ x[..., None]))[..., 0]
     if "pose" not in free:
         dp[:] = 0
-    moved = replace(
-        state,
-        rotation=_turn(dp[:, :3]) @ state.rotation,
-        shift=state.shift + dp[:, 3:5],
-        size=state.size * np.exp(np.clip(dp[:, 5], -0.3, 0.3)),
-        expression=np.clip(state.expression + x, 0, 1),
-    )
-    if not shared:
-        return moved
-    k = float(np.clip(state.k + ds[-1] * 1e-3, 0.1 * prior.k, 3 * prior.k))
-    return replace(moved, identity=np.clip(state.identity + ds[:-1], -4, 4), k=k)
+    return Increments(dp, x, ds)
 
 
-def _normal_equations(model: Model, landmarks: np.ndarray, state: State, shared: bool) -> tuple[np.ndarray, ...]:
-    """Returns local blocks and gradients (t p p, t p), and the mixed and shared ones (t p q, q q, q), float64."""
+def _normal_equations(model: Model, landmarks: np.ndarray, state: State, shared: bool) -> Equations:
     t = len(state.rotation)
     blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     count = len(state.identity) + 1 if shared else 0
@@ -165,17 +200,15 @@ def _normal_equations(model: Model, landmarks: np.ndarray, state: State, shared:
             Hss += flat.T @ flat
             Gs += flat.T @ j.residual.ravel()
     H, G, Hs = (np.concatenate(b).astype(np.float64) for b in zip(*blocks, strict=True))
-    return H, G, Hs, Hss, Gs
+    return Equations(H, G, Hs, Hss, Gs)
 
 
-def _shared_step(
-    model: Model, state: State, prior: Prior, free: tuple[str, ...], equations: tuple, bounds: tuple
-) -> np.ndarray:
+def _shared_step(state: State, prior: Prior, free: tuple[str, ...], equations: Equations, bounds: tuple) -> np.ndarray:
     """Returns the step of identity and k with every free local unknown eliminated (Schur complement)."""
-    H, G, Hs, Hss, Gs = equations
+    H, G, Hs = equations.H, equations.G, equations.Hs
     x, low, high = bounds
     t, p, q = Hs.shape
-    Hss, Gs = Hss.copy(), Gs.copy()
+    Hss, Gs = equations.Hss.copy(), equations.Gs.copy()
     penalty = np.concatenate([np.full(q - 1, t * prior.identity), [t * prior.focal]])
     Hss[range(q), range(q)] += penalty + 1e-6
     Gs += penalty * np.concatenate([state.identity, [(state.k - prior.k) * 1e3]])
@@ -244,7 +277,7 @@ def box_qp(
     return np.ascontiguousarray(x.T)
 
 
-def _turn(w: Float[np.ndarray, "t 3"]) -> Float[np.ndarray, "t 3 3"]:
+def turn(w: Float[np.ndarray, "t 3"]) -> Float[np.ndarray, "t 3 3"]:
     """Returns rotation matrices of rotation vectors (Rodrigues)."""
     angle = np.maximum(np.linalg.norm(w, axis=-1), 1e-12)[:, None, None]
     K = np.zeros((len(w), 3, 3))

@@ -11,9 +11,10 @@ from avatar3d import heads
 from avatar3d.core import AvatarError, Camera, Clip, Track
 from avatar3d.geometry import pinhole, rotvec_to_matrix
 from avatar3d.heads import ARKIT
-from avatar3d.track import TrackOptions, _model, track
+from avatar3d.track import TrackOptions, track
 from avatar3d.track.embedding import SKIN, on, surface
 from avatar3d.track.energy import State, bias, points
+from avatar3d.track.terms import landmark_model
 
 SIZE, FOCAL = 512, 900.0
 STILL = TrackOptions(torso=False, firm=False, smooth=False, ridge=2.0)
@@ -25,7 +26,7 @@ def made(frames: int = 40, seed: int = 0, identity: float = 0.5) -> tuple[Clip, 
     head = heads.load("anny")
     embedding = on(head)
     who = np.clip(rng.normal(0, identity, len(head.identities)), -1, 1)
-    model = _model(surface(head, embedding, torch.from_numpy(who).float()), embedding, STILL.response)
+    model = landmark_model(surface(head, embedding, torch.from_numpy(who).float()), embedding, STILL.response)
     weights = rng.uniform(0.2, 1, (frames, 52)) * (rng.random((frames, 52)) < 6 / 52)
     weights[:, ARKIT.index("tongueOut")] = 0
     angles = rng.uniform((-0.15, -0.35, -0.15), (0.15, 0.35, 0.15), (frames, 3))

@@ -25,7 +25,7 @@ __all__ = ["SyntheticOptions", "synthetic"]
 
 _DEPTH = 1e-4
 """Metres of one step of a depth picture."""
-_BACKDROP = (92, 102, 110)
+_BACKDROP = np.array([92, 102, 110], np.uint8)
 _SIZES = (64, 4096)
 
 
@@ -190,14 +190,18 @@ def _write(
         _json(folder / name, {"camera_model": "PINHOLE", "integer_depth_scale": _DEPTH, "frames": frames})
     _json(folder / "truth.json", _truth(subject, performed, options))
     if pixels:
-        arrays = {"pixels": np.float32(pixels), "visible": np.array(visible), "world": np.float32(world)}
+        arrays = {
+            "pixels": np.stack(pixels).astype(np.float32),
+            "visible": np.stack(visible),
+            "world": np.stack(world).astype(np.float32),
+        }
         np.savez(folder / "landmarks.npz", **arrays)
 
 
 def _write_images(folder: Path, picture: _Picture) -> None:
     seen = picture.seen
     solid = (seen.cover > 0)[..., None].numpy()
-    colour = np.where(solid, (seen.colour * 255 + 0.5).byte().numpy(), np.uint8(_BACKDROP))
+    colour = np.where(solid, (seen.colour * 255 + 0.5).byte().numpy(), _BACKDROP)
     depth = (seen.depth / _DEPTH + 0.5).clamp(0, 65535).to(torch.int32).numpy().astype(np.uint16)
     for kind, pixels in (("images", colour), ("fg_masks", (seen.cover * 255 + 0.5).byte().numpy()), ("depth", depth)):
         Image.fromarray(pixels).save(folder / kind / picture.name, compress_level=1)

@@ -196,7 +196,7 @@ def _ict(data: Path, seed: int | None) -> Subject:
     of = {m: np.unique(mesh["faces"][material == m]) for m in np.unique(material)}
     balls = {s: np.union1d(of["M_Sclera" + s], of["M_Iris" + s]) for s in ("Left", "Right")}
     middle = (rest[balls["Left"]].mean(0) + rest[balls["Right"]].mean(0)) / 2
-    scale = 0.062 / np.linalg.norm(rest[of["M_IrisLeft"]].mean(0) - rest[of["M_IrisRight"]].mean(0))
+    scale = float(0.062 / np.linalg.norm(rest[of["M_IrisLeft"]].mean(0) - rest[of["M_IrisRight"]].mean(0)))
     colours = _ict_colours(rest, of, mesh["landmarks68"], scale)
     faces = mesh["faces"][shown].astype(np.int64)
 
