@@ -64,7 +64,11 @@ def kept_track(clip: Clip, path: Path, known: Track | None, progress: Progress) 
                 return found
         except AvatarError:
             pass  # of another version: tracked anew
-    fixed = {} if known is None else {"identity": known.identity, "focal": float(known.camera.at(0).K[0, 0])}
+    fixed: dict[str, Any] = {}
+    if known is not None:
+        fixed["identity"] = known.identity
+        # Calibrated views keep their focal lengths; what they leave open is where the head's world lies in theirs.
+        fixed |= {"focal": float(known.camera.K[0, 0])} if clip.times is None else {"world": known.world}
     solved = track(clip, progress=fraction(progress, "track"), **fixed)
     store.save(solved, path)
     return solved

@@ -89,7 +89,7 @@ def bench_fit(
 
     Args:
         clips: Media files, or folders of them.
-        presets: Names of our presets and of baselines (`avatar3d.fit.recipes.RECIPES`).
+        presets: Names of our presets, TOML files of one's own, and baselines (`avatar3d.fit.recipes.RECIPES`).
         out: Folder for results, captures, models and pictures.
         options: Settings.
         progress: Called while it works.
@@ -108,11 +108,11 @@ def bench_fit(
         try:
             ready = _prepared(source, name, out / name, options, progress)
         except Exception as error:
-            results[name] = {preset: _failure(error, f"{name}") for preset in names}
+            results[name] = {Path(preset).name: _failure(error, name) for preset in names}
             continue
         for preset in names:
             budget = options.share, options.seconds or _own_time(results[name])
-            results[name][preset] = _result(ready, preset, budget, progress)
+            results[name][Path(preset).name] = _result(ready, preset, budget, progress)
             _write(out, results, options)
     return _write(out, results, options)
 
@@ -142,7 +142,7 @@ def _prepared(source: Path, name: str, folder: Path, options: BenchOptions, prog
 
 def _result(clip: _Clip, name: str, budget: tuple[float, float], progress: Progress) -> dict[str, Any]:
     """Returns the figures of a preset on a clip: those of an earlier run that asked for the same, or new ones."""
-    folder = clip.folder / name
+    folder = clip.folder / Path(name).name  # a preset may be a TOML file
     asked = {"version": __version__, "share": budget[0], "held": list(clip.held)}
     if models.is_baseline(name):
         asked |= {"seconds": round(budget[1], 1), "share": None}

@@ -215,7 +215,7 @@ class BenchFit(Command):
     clips: tuple[Path, ...]
     """Videos, or folders of them."""
     presets: str = "quality,fast,gaussian-avatars,flash-avatar,splatting-avatar,gaussian-blendshapes,rgb-avatar"
-    """Names with commas between them; the last five are the recipes."""
+    """Names with commas between them, or TOML files; the last five are the recipes."""
     out: Path = Path("out/bench")
     """Folder for results, captures, models and pictures; what is there already is not done again."""
     hold_out: float = 0.2

@@ -83,8 +83,11 @@ def test_two_presets_from_clip_to_page_and_again(verbs, tmp_path, monkeypatch):
     assert text.count("data:image/webp") == 3 * 2 + 2 * 5 and 'src="http' not in text and 'href="' not in text
 
     # Called again it does nothing; asked for another preset it does that one.
-    again = bench_fit([verbs["source"]], (*PRESETS, "gaussian-avatars"), out, OPTIONS)
-    assert [name for name, _ in asked[2:]] == ["gaussian-avatars"]
+    mine = tmp_path / "mine.toml"
+    mine.write_text("steps = 400\nsplats = 3000\n")
+    again = bench_fit([verbs["source"]], (*PRESETS, "gaussian-avatars", str(mine)), out, OPTIONS)
+    assert [name for name, _ in asked[2:]] == [str(mine), "gaussian-avatars"]
+    assert again["clips"]["doll"]["mine.toml"]["steps"] == 1
     assert verbs["capture"] == 1 and len(verbs["track"]) == 2
     assert again["clips"]["doll"]["fast"] == rows["fast"] and "psnr" in again["clips"]["doll"]["gaussian-avatars"]
 
