@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 
 from avatar3d import __version__
-from avatar3d.core import Avatar, AvatarError, Clip, Track
+from avatar3d.core import Avatar, AvatarError, Clip, Motion, Pose, Track
 from avatar3d.score import FitScore, score_frames
 from avatar3d.score.fit import Truth
 
@@ -90,7 +91,7 @@ def make(
     Raises:
         AvatarError: Bad input, said in one line.
     """
-    from avatar3d.capture import capture, select
+    from avatar3d.capture import capture, divide, select
     from avatar3d.fit import fit
     from avatar3d.fit.options import preset as fit_preset
     from avatar3d.fit.state import StaleCheckpoint
@@ -101,8 +102,8 @@ def make(
     clock = _Clock()
     clip = capture(source, progress=stage(progress, "capture"))
     seconds = {"capture": clock.lap()}
-    count = training_frames(len(clip), hold_out)
-    train = clip if count == len(clip) else select(clip, range(count))
+    frames = divide(clip, hold_out).train
+    train = clip if len(frames) == len(clip) else select(clip, frames)
     solved = track(train, progress=fraction(progress, "track"))
     seconds["track"] = clock.lap()
     try:
@@ -122,15 +123,10 @@ def make(
         "hold_out": hold_out,
         "preset": preset,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "camera": {
-            "K": solved.camera.K.tolist(),
-            "w2c": solved.camera.w2c.tolist(),
-            "width": solved.camera.width,
-            "height": solved.camera.height,
-        },
+        **_seen_by(solved, train),
         **(about or {}),
     }
-    return Made(replace(avatar, about=facts, motion=solved.motion), clip, solved)
+    return Made(replace(avatar, about=facts), clip, solved)
 
 
 def score_fit(
@@ -158,21 +154,27 @@ def score_fit(
     Raises:
         AvatarError: The avatar was fitted to all frames, or the clip is not the one it was fitted to.
     """
-    from avatar3d.capture import capture
+    from avatar3d.capture import capture, divide
 
     clip = capture(source, progress=stage(progress, "capture"))
-    first = held_out(avatar, clip, hold_out)  # said before the work
-    solved = retrack(avatar, clip, first if follow else len(clip), progress)
+    held_out(avatar, clip, hold_out)  # said before the work
+    share = float(avatar.about.get("hold_out", 0.0)) if hold_out is None else hold_out
+    steps = divide(clip, share).steps
+    solved = retrack(avatar, clip, steps if follow else len(clip), progress)
     return score_tracked(avatar, clip, solved, dump, hold_out, progress)
 
 
 def retrack(avatar: Avatar, clip: Clip, follow_from: int, progress: Progress = quiet) -> Track:
     """Returns the track of a whole clip with the avatar's identity and focal length held fixed.
 
+    Of several views of a moment, the time steps that were fitted to keep the poses that the fit found: what is asked of
+    them is another view.
+
     Args:
         avatar: Whose identity is known.
         clip: The clip it was fitted to.
-        follow_from: First frame whose pose is refined by the avatar's picture.
+        follow_from: First time step (frame, unless several show the same moment) whose pose is refined by the avatar's
+            picture.
         progress: Called while it works.
 
     Raises:
@@ -188,8 +190,17 @@ def retrack(avatar: Avatar, clip: Clip, follow_from: int, progress: Progress = q
             f"{clip.source}: {clip.width}x{clip.height} pixels, the avatar was fitted to a clip of {size}"
         )
     focal = float(known["K"][0][0]) if known else None
-    solved = track(clip, identity=avatar.identity, focal=focal, progress=fraction(progress, "track"))
-    if follow_from >= len(clip):
+    world = avatar.about.get("world")
+    solved = track(
+        clip,
+        identity=avatar.identity,
+        focal=focal,
+        progress=fraction(progress, "track"),
+        world=None if world is None else torch.tensor(world),
+    )
+    if clip.times is not None and world is not None and avatar.motion is not None:
+        solved = _as_fitted(solved, avatar.motion)
+    if follow_from >= len(solved.motion):
         return solved
     return follow(avatar, clip, solved, follow_from, progress=stage(progress, "follow"))
 
@@ -203,10 +214,10 @@ def score_tracked(
     progress: Progress = quiet,
 ) -> FitScore:
     """As `score_fit`, for a clip that is already captured and tracked with the avatar's identity."""
-    first = held_out(avatar, clip, hold_out)
-    total = len(clip) - first
+    frames = held_frames(avatar, clip, hold_out)
+    total = len(frames)
     return score_frames(
-        _pairs(avatar, clip, solved, first),
+        _pairs(avatar, clip, solved, frames),
         seconds=avatar.about.get("seconds"),
         dump=dump,
         progress=lambda done: progress("score", done, total),
@@ -215,21 +226,59 @@ def score_tracked(
 
 def held_out(avatar: Avatar, clip: Clip, hold_out: float | None) -> int:
     """Returns the index of the first held-out frame."""
+    return held_frames(avatar, clip, hold_out)[0]
+
+
+def held_frames(avatar: Avatar, clip: Clip, hold_out: float | None) -> list[int]:
+    """Returns the frames to score on; see `capture.divide`."""
+    from avatar3d.capture import divide
+
     share = float(avatar.about.get("hold_out", 0.0)) if hold_out is None else hold_out
-    first = training_frames(len(clip), share)
-    if first == len(clip):
+    frames = divide(clip, share).held
+    if not frames:
         raise AvatarError("score: no held-out frames; fit with --hold-out 0.2, or give --hold-out here")
-    return first
+    return frames
 
 
-def _pairs(avatar: Avatar, clip: Clip, solved: Track, first: int) -> Iterator[tuple[Truth, np.ndarray]]:
-    """Yields truth and render on white of each frame from `first` on."""
+def _as_fitted(solved: Track, motion: Motion) -> Track:
+    """Returns the track with its first time steps as they were fitted."""
+    count = min(len(motion), len(solved.motion))
+    old, new = solved.motion.pose, motion.pose
+
+    def joined(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.cat([b[:count], a[count:]])
+
+    latent = new.latent
+    if latent is not None:
+        latent = joined(latent.new_zeros(len(solved.motion), latent.shape[1]), latent)
+    pose = Pose(
+        joined(old.expression, new.expression), joined(old.joints, new.joints), joined(old.root, new.root), latent
+    )
+    return replace(solved, motion=replace(solved.motion, pose=pose))
+
+
+def _seen_by(solved: Track, clip: Clip) -> dict[str, Any]:
+    """Returns the camera that saw the avatar, of several the one before the face, and the way to their world."""
+    camera, root = solved.camera, solved.motion.pose.root
+    facts = {}
+    if camera.w2c.dim() > 2:
+        facing = (camera.w2c[:, :3, :3] @ root[torch.from_numpy(clip.steps)][:, :3, 2:3])[:, 2, 0]
+        camera = camera.at(int(facing.argmin()))
+    if solved.world is not None:
+        facts = {"world": solved.world.tolist()}
+    size = {"width": camera.width, "height": camera.height}
+    return {"camera": {"K": camera.K.tolist(), "w2c": camera.w2c.tolist(), **size}, **facts}
+
+
+def _pairs(avatar: Avatar, clip: Clip, solved: Track, held: list[int]) -> Iterator[tuple[Truth, np.ndarray]]:
+    """Yields truth and render on white of frames."""
     from avatar3d.render import frames
 
     if clip.masks is None or clip.landmarks is None:
         raise AvatarError(f"{clip.source}: captured without matte or landmarks; both are needed to score")
-    rendered = frames(avatar, solved.motion.pose[slice(first, None)], solved.camera)
-    for i, picture in enumerate(rendered, start=first):
+    index = torch.tensor(held)
+    pose = solved.motion.pose[torch.from_numpy(clip.steps)[index]]
+    for i, picture in zip(held, frames(avatar, pose, solved.camera.at(index)), strict=True):
         yield Truth(clip.frames[i], clip.masks[i], clip.landmarks[i]), picture
 
 

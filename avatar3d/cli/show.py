@@ -103,7 +103,7 @@ def _performance(given: "Render", avatar: Avatar) -> tuple[Motion, Camera]:
     """Returns what to play and the camera that saw it, at the size asked for."""
     if given.motion is not None:
         track = store.load_track(given.motion)
-        motion, camera = track.motion, track.camera
+        motion, camera = track.motion, track.camera.at(0)
         if track.head != avatar.head:
             raise AvatarError(f"{given.motion}: tracked on head '{track.head}', the avatar has '{avatar.head}'")
     else:

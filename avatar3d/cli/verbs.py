@@ -45,7 +45,7 @@ class Capture(Command):
     """Read a video, a folder of images or a photo, and report what was found: frames, faces, matte, sound."""
 
     source: Positional[Path]
-    """Video, image, or folder of images."""
+    """Video, image, or folder of images, also with calibrated cameras (docs/captures.md)."""
     matte: Path | None = None
     """Write the person on white as a video, to look at the matte."""
 
@@ -53,6 +53,38 @@ class Capture(Command):
         from avatar3d.cli.work import run_capture
 
         return run_capture(self.source, self.matte, console)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureSynthetic(Command):
+    """Photograph a textured mesh from known cameras: a capture with known truth, which `fit` and `score` accept."""
+
+    mesh: str
+    """`anny` (the default head), `lps`, `facecap`, `ict` (read from the folder in AVATAR3D_DATA), an .obj or a .glb."""
+    output: Out
+    """Folder to make."""
+    views: int = 16
+    """Cameras to fit to; a few more, to score on, stand between them."""
+    arc: float | None = None
+    """Put the cameras on a frontal arc of that many degrees to each side, not on a ring; scored at 45 and 60."""
+    elevation: float = 18.0
+    """How far cameras rise above the eyes, degrees."""
+    cameras: Path | None = None
+    """Take the cameras of this file instead: transforms.json, COLMAP's images.txt, OpenCV yml."""
+    motion: str | None = None
+    """ARKit weights: .json, .csv, a track, or `random:STEPS[:SEED]`; without it, one moment at rest."""
+    seed: int | None = None
+    """Of a random identity (`anny`, `ict`)."""
+    size: int = 512
+    """Side of the pictures in pixels."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.capture.synthetic import SyntheticOptions
+        from avatar3d.cli.work import run_synthetic
+
+        names = ("views", "arc", "elevation", "cameras", "motion", "seed", "size")
+        options = SyntheticOptions(**{name: getattr(self, name) for name in names})
+        return run_synthetic(self.mesh, self.output, options, console)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +267,7 @@ class BenchFit(Command):
 
 COMMANDS: dict[str, type[Command]] = {
     "capture": Capture,
+    "capture-synthetic": CaptureSynthetic,
     "track": Track,
     "fit": Fit,
     "render": Render,

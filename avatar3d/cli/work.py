@@ -41,6 +41,8 @@ def run_capture(source: Path, matte: Path | None, console: Console) -> Mapping[s
     return {
         "source": str(source),
         "frames": len(clip),
+        "steps": int(clip.steps.max()) + 1,
+        "cameras": 1 if clip.camera is None or clip.times is None else len(clip.camera.w2c.unique(dim=0)),
         "faces": faces,
         "width": clip.width,
         "height": clip.height,
@@ -48,6 +50,16 @@ def run_capture(source: Path, matte: Path | None, console: Console) -> Mapping[s
         "audio_seconds": clip.audio.shape[1] / clip.rate if clip.audio is not None and clip.rate else 0.0,
         "seconds": {"capture": seconds},
     }
+
+
+def run_synthetic(mesh: str, output: Path, options: Any, console: Console) -> Mapping[str, Any]:
+    """Makes a synthetic capture."""
+    from avatar3d.capture.synthetic import synthetic
+
+    clock = time.perf_counter()
+    made = synthetic(mesh, output, options, pipeline.stage(console.progress, "render"))
+    console.note(f"{output}: {made['pictures']} pictures, {made['views']} views and {made['held_views']} to score on")
+    return {**made, "seconds": time.perf_counter() - clock}
 
 
 def _on_white(clip: Clip) -> Iterator[np.ndarray]:
@@ -93,7 +105,7 @@ def run_track(
         "frames": len(clip),
         "bridged": missing,
         "quality": float(solved.quality.mean()),
-        "focal": float(solved.camera.K[0, 0]),
+        "focal": float(solved.camera.at(0).K[0, 0]),
         "seconds": seconds,
     }
 
