@@ -32,6 +32,17 @@ A3D_INLINE F load(const float* p) { return *(const FU*)p; }
 A3D_INLINE void store(float* p, F v) { *(FU*)p = v; }
 A3D_INLINE F as_float(I v) { return (F)v; }
 A3D_INLINE I as_int(F v) { return (I)v; }
+// The first `lanes` of them; the others are 0, or not written.
+A3D_INLINE F load(const float* p, int lanes) {
+  if (__builtin_expect(lanes == kLanes, 1)) return load(p);
+  F v = {};
+  for (int i = 0; i < lanes; i++) v[i] = p[i];
+  return v;
+}
+A3D_INLINE void store(float* p, F v, int lanes) {
+  if (__builtin_expect(lanes == kLanes, 1)) return store(p, v);
+  for (int i = 0; i < lanes; i++) p[i] = v[i];
+}
 // v where the mask is true, else 0.
 A3D_INLINE F keep(I mask, F v) { return (F)(mask & (I)v); }
 A3D_INLINE F select(I mask, F a, F b) { return mask ? a : b; }
@@ -170,6 +181,81 @@ A3D_INLINE void add_lanes(const F* v, float* out) {
   for (int i = 0; i < n; i++) out[i] = sum(v[i]);
 }
 #endif
+
+// Rows of `width` (3 or 4) floats, one for each lane, to columns and back; in memory the rows follow each other.
+#if defined(__AVX512F__)
+A3D_INLINE __m512i row_index(int first, int stride, int of) {  // first, first + stride, ... modulo `of`
+  I v;
+  for (int i = 0; i < kLanes; i++) v[i] = (first + i * stride) % of;
+  return (__m512i)v;
+}
+#endif
+template <int width>
+A3D_INLINE void load_rows(const float* rows, F* columns) {
+#if defined(__AVX512F__)
+  static_assert(width == 3 || width == 4, "");
+  const F a = load(rows), b = load(rows + 16), c = load(rows + 32);
+  if (width == 3) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 3; k++) {
+      // Element 3 i + k lies in c from lane (32 - k + 2) / 3 on.
+      const __m512i index = row_index(k, 3, 32);
+      const __m512i late = row_index(k + 96 - 32, 3, 16);
+      const __mmask16 in_c = __mmask16(0xffffu << ((34 - k) / 3));
+      columns[k] = _mm512_mask_permutexvar_ps(_mm512_permutex2var_ps(a, index, b), in_c, late, c);
+    }
+  } else {
+    const F d = load(rows + 48);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; k++) {
+      const __m512i index = row_index(k, 4, 32);
+      columns[k] = _mm512_shuffle_f32x4(_mm512_permutex2var_ps(a, index, b), _mm512_permutex2var_ps(c, index, d), 0x44);
+    }
+  }
+#else
+  I lane;
+  for (int i = 0; i < kLanes; i++) lane[i] = i * width;
+  for (int k = 0; k < width; k++) columns[k] = gather(rows + k, lane);
+#endif
+}
+template <int width>
+A3D_INLINE void store_rows(float* rows, const F* columns) {
+#if defined(__AVX512F__)
+  static_assert(width == 3 || width == 4, "");
+#pragma GCC unroll 4  // so that the indices are constants
+  for (int v = 0; v < width; v++) {  // element j of vector v: of column (16 v + j) % width, lane (16 v + j) / width
+    I first, second;
+    __mmask16 odd = 0;
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; j++) {
+      const int column = (16 * v + j) % width, lane = (16 * v + j) / width;
+      first[j] = lane + (column == 1 ? 16 : 0), second[j] = lane + (column == 3 ? 16 : 0);
+      odd |= __mmask16(column >= 2) << j;
+    }
+    const F low = _mm512_permutex2var_ps(columns[0], (__m512i)first, columns[1]);
+    const F high = _mm512_permutex2var_ps(columns[2], (__m512i)second, columns[width - 1]);
+    store(rows + 16 * v, _mm512_mask_blend_ps(odd, low, high));
+  }
+#else
+  for (int k = 0; k < width; k++)
+    for (int i = 0; i < kLanes; i++) rows[i * width + k] = columns[k][i];
+#endif
+}
+// The same for the first `lanes` rows; columns of the others are 0.
+template <int width>
+A3D_INLINE void load_rows(const float* rows, F* columns, int lanes) {
+  if (__builtin_expect(lanes == kLanes, 1)) return load_rows<width>(rows, columns);
+  alignas(64) float whole[width * kLanes] = {};
+  for (int i = 0; i < lanes * width; i++) whole[i] = rows[i];
+  load_rows<width>(whole, columns);
+}
+template <int width>
+A3D_INLINE void store_rows(float* rows, const F* columns, int lanes) {
+  if (__builtin_expect(lanes == kLanes, 1)) return store_rows<width>(rows, columns);
+  alignas(64) float whole[width * kLanes];
+  store_rows<width>(whole, columns);
+  for (int i = 0; i < lanes * width; i++) rows[i] = whole[i];
+}
 
 // 1 / a within about 2 units in the last place.
 A3D_INLINE F reciprocal(F a) {
