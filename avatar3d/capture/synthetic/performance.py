@@ -59,7 +59,7 @@ def load(motion: str | None) -> Performance:
         try:
             text = path.read_text(encoding="utf-8-sig")
             found = _json(path, json.loads(text)) if kind == ".json" else _csv(path, text)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise AvatarError(f"{path}: not a motion that can be read ({error}); see docs/captures.md") from error
     else:
         raise AvatarError(f"{path}: motion is read from .json, .csv and .a3d files")
