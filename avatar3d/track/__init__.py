@@ -150,7 +150,7 @@ def _observed(clip: Clip) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise AvatarError(
             f"{clip.source}: no face found in any of {len(seen)} frames; show one face, larger or better lit"
         )
-    if not seen.all():
+    if clip.times is None and not seen.all():
         _log.warning(
             "%s: no face in %d of %d frames, the first at %d; they are bridged and marked with quality 0",
             *(clip.source, (~seen).sum(), len(seen), int((~seen).argmax())),

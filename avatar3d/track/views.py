@@ -4,6 +4,7 @@ The terms are those of a single view (`energy`). Each view's pose follows from t
 camera, so that the views' normal equations add up to those of a time step, and one solve serves all.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ from avatar3d.track.options import TrackOptions
 from avatar3d.track.smooth import bridge, bridge_rotations, steady_rotations
 from avatar3d.track.solve import Prior, Stage, align, errors
 from avatar3d.track.terms import FINE, LOST, expression_prior, keyframes, landmark_model
+
+_log = logging.getLogger(__name__)
 
 _FLIP = np.diag([1.0, -1.0, -1.0])
 _FACING = np.cos(np.radians((20.0, 65.0)))
@@ -72,6 +75,10 @@ def solve_views(
     known, rank = np.unique(seen.rig.step, return_inverse=True)
     seen = replace(seen, rig=replace(seen.rig, step=rank))
     there = np.isin(np.arange(steps), known)
+    if not there.all():
+        _log.warning(
+            "%s: no face in any view of %d of %d time steps; they are bridged", clip.source, (~there).sum(), steps
+        )
     scale = None if world is None else float(torch.linalg.det(world[:3, :3].double()).abs() ** (1 / 3))
 
     tell("shape", 0.0)

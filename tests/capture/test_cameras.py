@@ -48,7 +48,7 @@ def vhap(folder: Path) -> Path:
             lists["train" if step == 0 and camera == 0 else "val" if step == 0 else "test"].append(row)
     for name, rows in lists.items():
         (folder / f"transforms_{name}.json").write_text(json.dumps({"frames": rows, "cx": 1.0, "camera_indices": [0]}))
-    (folder / "transforms.json").write_text(json.dumps({"frames": sum(lists.values(), [])}))
+    (folder / "transforms.json").write_text(json.dumps({"frames": [row for rows in lists.values() for row in rows]}))
     return folder
 
 
