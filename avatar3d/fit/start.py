@@ -24,6 +24,7 @@ _SMALLEST = 2e-5  # metres: collapsed triangles have no extent, and its logarith
 _OPAQUE = 2.0  # logit, 0.88
 _WISP = -1.4  # logit, 0.2: hair that the frames must first ask for
 _SEEN = 0.05  # share of a splat that some view must show before its colour is measured, not made up
+_BESIDE = 8  # views that decide on what stands beside the head model
 _DEPTH = 0.05  # metres: what lies farther behind the surface shows only because the surface lets a little through
 
 
@@ -62,7 +63,7 @@ def start(head: HeadModel, identity: Float[Tensor, " s"], views: Views, count: i
     lifted = posed + lift @ turns[:, :3, :3].mT
     body, spacing = _on_mesh(head, rest, lift, count)
     pieces = [body, _wisps(head, rest, lift, body, spacing, seed)]
-    outside = hair.outline(head, rest + lift, lifted, views, rows, count // 4)
+    outside = hair.outline(head, rest + lift, lifted[:_BESIDE], views, rows[:_BESIDE], count // 4)
     if outside is not None:
         gaussians, binding = outside.gaussians, outside.binding
         pieces.append((_relative(gaussians, binding, rest, lift, head), binding))
