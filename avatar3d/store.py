@@ -41,6 +41,7 @@ _AVATAR = {
 }
 _BASIS = {"basis.means": "k n 3", "basis.quats": "k n 4", "basis.sh": "k n 3"}
 _TRACK = {"identity": "s", "quality": "t", "camera.w2c": "4 4", "camera.K": "3 3", **_MOTION}
+_CAMERAS = {"camera.w2c": "c 4 4", "camera.K": "c 3 3", "world": "4 4"}
 
 
 def save(value: Avatar | Track, path: Path | str) -> None:
@@ -106,7 +107,8 @@ def load_track(path: Path | str) -> Track:
     with _plainly(str(path)):
         camera = Camera(tensors["camera.w2c"], tensors["camera.K"], _size(plain["width"]), _size(plain["height"]))
         motion = _motion(tensors, plain["motion"])
-        return Track(_text(plain["head"]), tensors["identity"], motion, camera, tensors["quality"])
+        head, world = _text(plain["head"]), tensors.get("world")
+        return Track(head, tensors["identity"], motion, camera, tensors["quality"], world)
 
 
 def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -141,6 +143,8 @@ def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "camera.K": track.camera.K,
         **_motion_tensors(track.motion),
     }
+    if track.world is not None:
+        tensors["world"] = track.world
     motion = {"fps": track.motion.fps, "names": list(track.motion.names)}
     plain = {"head": track.head, "width": track.camera.width, "height": track.camera.height, "motion": motion}
     return tensors, plain
@@ -192,7 +196,7 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[str]:
 def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Returns which tensors a file of this kind holds, with their axes."""
     if kind == "track":
-        return _TRACK
+        return _TRACK | _CAMERAS if "world" in tensors else _TRACK
     axes = dict(_AVATAR)
     if any(name.startswith("motion.") for name in tensors):
         axes |= _MOTION
