@@ -99,6 +99,10 @@ A3D_API int32_t a3d_pose_backward(const float* means, const float* quats, const 
 A3D_API int32_t a3d_pose_scatter(const float* g_corners, const int32_t* face, const int32_t* faces, int64_t n,
                                  int64_t b, int64_t v, float* g_vertices, int32_t threads);
 
+// ---- bytes ---------------------------------------------------------------------------------------------------------
+// Colours in [0, 1] as bytes, three a pixel; with `alpha` (not null) four, colours divided by alpha.
+A3D_API int32_t a3d_image_bytes(const float* rgb, const float* alpha, int64_t pixels, uint8_t* out, int32_t threads);
+
 // ---- loss ----------------------------------------------------------------------------------------------------------
 // (1 - share) L1 + share (1 - SSIM) of b pictures h w 3, weighted by b h w (null: 1), and its gradient by `render` (null:
 // not wanted). Workspace: parts b ceil(h / 128) ceil(w / 64).

@@ -1,7 +1,7 @@
-"""The loss between pictures: L1 and structural similarity with their gradient in one native pass."""
+"""Pictures: as bytes, and the loss between them: L1 and structural similarity with their gradient, in one pass."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar3d.core import AvatarError
@@ -41,6 +41,24 @@ def l1_ssim(
     if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
         return reference_fit.l1_ssim(render, target, weight, ssim_share)
     return _L1Ssim.apply(render, target, weight, ssim_share)  # type: ignore[return-value]
+
+
+def to_bytes(
+    rgb: Float[Tensor, "*b h w 3"], alpha: Float[Tensor, "*b h w 1"] | None = None
+) -> UInt8[Tensor, "*b h w c"]:
+    """Returns sRGB in [0, 1] as bytes; with alpha as RGBA, the colours divided by alpha as PNG wants them.
+
+    The native kernel serves float32 on the CPU, the PyTorch twin everything else, with the same bits.
+    """
+    rgb, alpha = rgb.detach(), None if alpha is None else alpha.detach()
+    if rgb.dtype != torch.float32 or rgb.device.type != "cpu" or not native.available():
+        return reference_fit.to_bytes(rgb, alpha)
+    out = torch.empty(*rgb.shape[:-1], 3 if alpha is None else 4, dtype=torch.uint8)
+    native.call(
+        *("a3d_image_bytes", rgb.contiguous(), None if alpha is None else alpha.contiguous()),
+        *(rgb.shape[:-1].numel(), out, native.threads()),
+    )
+    return out
 
 
 class _L1Ssim(torch.autograd.Function):

@@ -64,6 +64,12 @@ def pose_splats(
     )
 
 
+def to_bytes(rgb: Float[Tensor, "*b h w 3"], alpha: Float[Tensor, "*b h w 1"] | None) -> Tensor:
+    """Returns sRGB in [0, 1] as bytes, RGBA with straight colours given alpha; the twin of `ops.image.to_bytes`."""
+    image = rgb if alpha is None else torch.cat([rgb / alpha.clamp(min=1e-4), alpha], dim=-1)
+    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+
+
 def l1_ssim(
     render: Float[Tensor, "b h w 3"],
     target: Float[Tensor, "b h w 3"],

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avatar3d import heads, rig
 from avatar3d.core import Avatar, AvatarError, Camera, Gaussians, Pose, Render
-from avatar3d.ops import splat
+from avatar3d.ops import image, splat
 
 _BATCH = 4  # poses per call: enough to keep all threads busy, small enough that memory stays flat on long sequences
 
@@ -116,14 +116,12 @@ def frames(
 
 def to_bytes(result: Render, straight_alpha: bool = False) -> UInt8[np.ndarray, "*b h w c"]:
     """Returns the picture as uint8: RGB, or RGBA with the colours divided by alpha as PNG wants them."""
-    if not straight_alpha:
-        return quantise(result.rgb)
-    return quantise(torch.cat([result.rgb / result.alpha.clamp(min=1e-4), result.alpha], dim=-1))
+    return image.to_bytes(result.rgb, result.alpha if straight_alpha else None).cpu().numpy()
 
 
-def quantise(image: Float[Tensor, "*b h w c"]) -> UInt8[np.ndarray, "*b h w c"]:
+def quantise(picture: Float[Tensor, "*b h w 3"]) -> UInt8[np.ndarray, "*b h w 3"]:
     """Returns sRGB in [0, 1] as bytes."""
-    return (image.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+    return image.to_bytes(picture).cpu().numpy()
 
 
 def _check_pose(pose: Pose, expressions: int, joints: int) -> None:

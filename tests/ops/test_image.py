@@ -112,3 +112,17 @@ def test_errors_say_what_is_wrong():
     render, target, weight = pictures()
     with pytest.raises(AvatarError, match="share is 1"):
         image.l1_ssim(render, target, weight, 1.5)
+
+
+@pytest.mark.parametrize("level", native.isas() if native.available() else ())
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (160, 211)])
+def test_bytes_are_those_of_the_twin(size, level):
+    generator = torch.Generator().manual_seed(1)
+    rgb = torch.rand(2, *size, 3, generator=generator) * 1.4 - 0.2  # some below 0 and above 1
+    alpha = torch.rand(2, *size, 1, generator=generator)
+    rgb[:, 0, 0, 0], alpha[0, 0, 0] = 0.5, 0.0
+    with native.using_isa(level):
+        for given in (None, alpha):
+            got = image.to_bytes(rgb, given)
+            assert got.dtype == torch.uint8 and got.shape == (2, *size, 3 if given is None else 4)
+            assert torch.equal(got, reference_fit.to_bytes(rgb, given))
