@@ -241,6 +241,25 @@ class BenchRaster(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchRender(Command):
+    """Time an avatar's frames from pose to picture: frames a second, and the milliseconds of each stage."""
+
+    avatar: Positional[Path]
+    """The avatar file."""
+    size: int = 512
+    """Side of the square picture, pixels."""
+    frames: int = 64
+    """Frames of a run: the avatar's own motion, repeated."""
+    repeat: int = 5
+    """Runs; the median counts."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_bench_render
+
+        return run_bench_render(self.avatar, self.size, self.frames, self.repeat, console)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchFit(Command):
     """Fit presets and published recipes to the same clips, and write a table and a page that compare them."""
 
@@ -275,6 +294,7 @@ COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
     "doctor": Doctor,
     "bench-raster": BenchRaster,
+    "bench-render": BenchRender,
     "bench-fit": BenchFit,
 }
 """By name on the command line; `score fit` may be written for `score-fit`."""

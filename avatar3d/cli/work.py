@@ -165,6 +165,20 @@ def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
     return {"rows": rows}
 
 
+def run_bench_render(avatar: Path, size: int, count: int, repeat: int, console: Console) -> Mapping[str, Any]:
+    """Times an avatar's frames."""
+    from avatar3d.bench_render import render_speed
+
+    result = render_speed(store.load(avatar), size, count, repeat)
+    console.note(
+        f"{result['frames_per_second']:.0f} frames a second: {result['splats']} splats at {size}x{size} on "
+        f"{result['threads']} threads, {result['frame_ms']:.2f} ms a frame"
+    )
+    for name, milliseconds in result["stages"].items():
+        console.note(f"  {name:<10} {milliseconds:>7.2f} ms")
+    return result
+
+
 def run_bench_fit(asked: "BenchFit", console: Console) -> Mapping[str, Any]:
     """Compares presets and published recipes."""
     from avatar3d.bench_fit import BenchOptions, bench_fit
