@@ -4,12 +4,16 @@ Draws random expressions and head turns on the default head, on the Face Cap hea
 folder in AVATAR3D_DATA), runs the landmark network and the tracker on the pictures, and prints the correlation of each
 recovered weight with the truth and the error of the head's rotation. For a foreign head the constant
 turn between the two heads' axes is taken out. `--json FILE` keeps the numbers.
+
+Frames have nothing to do with each other, and what needs time or the picture is off; with `--motion` they are a video
+of a head that moves from one such pose to the next every 0.6 seconds, tracked with all defaults but the torso.
 """
 
 import argparse
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -158,33 +162,45 @@ def _picture(points: np.ndarray, faces: np.ndarray, colours, shot: Shot) -> np.n
     return ((seen.rgb + (1 - seen.alpha) * torch.tensor(BACKGROUND)).clamp(0, 1) * 255).round().byte().numpy()
 
 
-def measure(subject: Subject, truth: np.ndarray, shots: list[Shot]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns landmarks and coefficients of the pictures, NaN where no face was found."""
+def moving(keys: np.ndarray) -> np.ndarray:
+    """Returns a curve through rows of keys, at rest in each, `_PACE` frames apart."""
+    at = np.arange((len(keys) - 1) * _PACE) / _PACE
+    first, part = at.astype(int), (at % 1)[:, None]
+    ease = part * part * (3 - 2 * part)
+    return (1 - ease) * keys[first] + ease * keys[first + 1]
+
+
+_PACE = 15
+
+
+def measure(subject: Subject, truth: np.ndarray, shots: list[Shot]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Returns landmarks and coefficients, NaN where no face was found, and the pictures."""
     network = Landmarker()
+    pictures = []
     landmarks, coefficients = np.full((len(shots), 478, 3), np.nan), np.full((len(shots), 52), np.nan)
     for n, shot in enumerate(shots):
         picture = subject(truth[n], shot)
+        pictures.append(picture)
         boxes = network.detect(picture)
         first = network.measure(picture, boxes[0]) if boxes else None
         face = network.measure(picture, following(first)) if first is not None else None
         if face is not None:
             landmarks[n], coefficients[n] = face.landmarks, face.blendshapes
-    return landmarks, coefficients
+    return landmarks, coefficients, pictures
 
 
 def evaluate(
-    landmarks: np.ndarray,
-    coefficients: np.ndarray,
+    seen_by: tuple[np.ndarray, np.ndarray, list[np.ndarray]],
     truth: np.ndarray,
     shots: list[Shot],
     aligned: bool,
-    response: float = 1.0,
+    options: TrackOptions,
 ) -> dict:
     """Returns r by expression (and the network's own), rotation errors in degrees, and how many frames had a face."""
+    landmarks, coefficients, pictures = seen_by
     size = len(landmarks)
-    frames = [np.zeros((SIZE, SIZE, 3), np.uint8)] * size
-    clip = Clip(Path("bench"), SIZE, SIZE, 25.0, frames, None, landmarks, coefficients)
-    solved = track(clip, TrackOptions(torso=False, smooth=False, response=response))
+    clip = Clip(Path("bench"), SIZE, SIZE, 25.0, pictures, None, landmarks, coefficients)
+    solved = track(clip, options)
     head = heads.load(solved.head)
     found = (
         head.joint_transforms(solved.identity, solved.motion.pose)[:, head.joints.index("head"), :3, :3]
@@ -221,7 +237,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("subjects", nargs="+", choices=("self", "facecap", "ict"))
     parser.add_argument("--frames", type=int, default=120)
-    parser.add_argument("--response", type=float, default=1.0, help="as in TrackOptions; 1 is right for renders")
+    parser.add_argument("--motion", action="store_true", help="a video instead of single frames")
+    parser.add_argument("--no-reading", action="store_true", help="without what was learned on renders")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--keep", type=Path, help="folder to keep what the network saw")
     options = parser.parse_args()
@@ -232,15 +249,19 @@ def main() -> None:
         rng = np.random.default_rng(3)
         truth = weights(options.frames, rng)
         angles = np.radians(rng.uniform((-25, -12, -10), (25, 12, 10), (options.frames, 3)))
+        if options.motion:
+            keys = slice(options.frames // _PACE + 1)
+            truth, angles = moving(truth[keys]), moving(angles[keys])
         shots = [Shot(*a, focal=FOCAL) for a in angles]
         subject = own(rng) if name == "self" else {"facecap": facecap, "ict": ict}[name](data)
-        landmarks, coefficients = measure(subject, truth, shots)
+        seen = measure(subject, truth, shots)
         if options.keep:
             rotations = np.stack([s.rotation for s in shots])
-            np.savez(options.keep / f"{name}.npz", L=landmarks, B=coefficients, W=truth, R=rotations, A=angles)
-        report[name] = found = evaluate(
-            landmarks, coefficients, truth, shots, aligned=name != "self", response=options.response
-        )
+            np.savez(options.keep / f"{name}.npz", L=seen[0], B=seen[1], W=truth, R=rotations, A=angles)
+        timeless = TrackOptions(torso=False, smooth=False, firm=False)
+        chosen = TrackOptions(torso=False) if options.motion else timeless
+        chosen = replace(chosen, reading=not options.no_reading)
+        report[name] = found = evaluate(seen, truth, shots, aligned=name != "self", options=chosen)
         mean = np.mean(list(found["r"].values())), np.mean(list(found["network_r"].values()))
         print(
             f"{name}: {found['frames']}/{found['of']} frames, rotation error in degrees: median "

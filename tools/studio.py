@@ -93,7 +93,7 @@ class Studio:
         under = mesh.rasterize(torch.from_numpy(world).float(), self.head.faces, self.camera(shot))
         face, bary = under.face.numpy(), under.bary.double().numpy()
         image = self._shaded(world, face, bary, shot)
-        found = self._look(image) if detect else None
+        found = self.look(image) if detect else None
         landmarks = found.landmarks.astype(np.float64) if found else np.full((478, 3), np.nan)
         coefficients = found.blendshapes.astype(np.float64) if found else np.full(52, np.nan)
         return Portrait(image, landmarks, coefficients, world, face, bary)
@@ -127,7 +127,7 @@ class Studio:
             mix = np.clip(inside / soft + 0.5, 0, 1)
             self.colours[i] = mix * np.array(colour) + (1 - mix) * self.colours[i]
 
-    def _look(self, image: np.ndarray) -> Face | None:
+    def look(self, image: np.ndarray) -> Face | None:
         """Returns the face as capture measures it in a video: in the box of the landmarks themselves."""
         boxes = self._detector.detect(image)
         first = self._detector.measure(image, boxes[0]) if boxes else None

@@ -12,8 +12,8 @@ from torch import Tensor
 from avatar3d import heads
 from avatar3d.core import AvatarError, Camera, Clip, HeadModel, Motion, Pose, Track
 from avatar3d.geometry import pinhole
-from avatar3d.track import torso
-from avatar3d.track.embedding import POINTS, SKIN, surface
+from avatar3d.track import reading, torso
+from avatar3d.track.embedding import POINTS, SKIN, Embedding, surface
 from avatar3d.track.embedding import on as embedded
 from avatar3d.track.energy import OVAL, Model, State
 from avatar3d.track.firm import firm_pose
@@ -97,16 +97,16 @@ def track(
     mean = surface(head, embedding)
     model = landmark_model(mean, embedding, options.response)
     tell("shape", 0.0)
-    shape, k = _shared(model, points, coefficients[seen], k, known is not None, identity, options)
+    prior = _prior(points, coefficients[seen], k, embedding, options)
+    shape, k = _shared(model, points, prior, known is not None, identity, options.keys)
+    prior = _prior(points, coefficients[seen], k, embedding, options)
     own = surface(head, embedding, torch.from_numpy(shape).float())
     model = landmark_model(own, embedding, options.response)
     tell("pose", 0.0)
-    state = _each(model, points, coefficients[seen], k, options, tell)
+    state = _each(model, points, prior, tell)
     if options.smooth:
         state = _steadied(state, clip.fps)
-        state = _windows(
-            model, points, state, expression_prior(coefficients[seen], k, options.ridge, options.smooth), FACE
-        )
+        state = _windows(model, points, state, prior, FACE)
     error = errors(model, state, points[..., :2])
     inner = np.setdiff1d(np.arange(SKIN), OVAL)
     quality = np.zeros(len(seen))
@@ -169,36 +169,37 @@ def _camera(clip: Clip, landmarks: np.ndarray) -> tuple[Camera, np.ndarray]:
     return clip.camera, (landmarks - np.array([K[0, 2], K[1, 2], 0])) * np.array([1, K[0, 0] / K[1, 1], 1])
 
 
+def _prior(
+    points: np.ndarray, coefficients: np.ndarray, k: float, embedding: Embedding, options: TrackOptions
+) -> Prior:
+    """Returns what is known of every seen frame before the solve."""
+    if not options.reading:
+        return expression_prior(coefficients, k, options.ridge, options.smooth)
+    found = reading.read(reading.load(), embedding, points, coefficients, k)
+    return expression_prior(found.expression, k, options.ridge, options.smooth, (found.rotation, found.trust))
+
+
 def _shared(
-    model: Model,
-    points: np.ndarray,
-    coefficients: np.ndarray,
-    k: float,
-    known: bool,
-    identity: Tensor | None,
-    options: TrackOptions,
+    model: Model, points: np.ndarray, prior: Prior, known: bool, identity: Tensor | None, count: int
 ) -> tuple[np.ndarray, float]:
     """Returns identity and inverse focal length."""
     if identity is not None and known:
-        return identity.detach().double().cpu().numpy(), k
-    start = align(model, points[..., :2], points[..., 2], coefficients, k)
-    keys = keyframes(start, options.keys)
+        return identity.detach().double().cpu().numpy(), prior.k
+    start = align(model, points[..., :2], points[..., 2], prior.expression, prior.k)
+    keys = keyframes(start, count)
     held = ({"identity"} if identity is not None else set()) | ({"focal"} if known else set())
     stages = tuple(replace(s, free=tuple(f for f in s.free if f not in held)) for s in SHARED)
     start = start.frames(keys)
     if identity is not None:
         start = replace(start, identity=identity.detach().double().cpu().numpy())
-    prior = Prior(coefficients[keys], ridge=options.ridge, k=k)
-    state = solve(model, points[keys, :, :2], start, prior, stages)
+    state = solve(model, points[keys, :, :2], start, replace(prior.frames(keys), smooth=0.0), stages)
     return state.identity, state.k
 
 
-def _each(
-    model: Model, points: np.ndarray, coefficients: np.ndarray, k: float, options: TrackOptions, tell: Progress
-) -> State:
+def _each(model: Model, points: np.ndarray, prior: Prior, tell: Progress) -> State:
     """Returns every seen frame's state with identity folded into the model."""
-    start = align(model, points[..., :2], points[..., 2], coefficients, k)
-    return _windows(model, points, start, expression_prior(coefficients, k, options.ridge, options.smooth), EACH, tell)
+    start = align(model, points[..., :2], points[..., 2], prior.expression, prior.k)
+    return _windows(model, points, start, prior, EACH, tell)
 
 
 def _windows(
@@ -213,8 +214,7 @@ def _windows(
     overlap, parts, t = 8, [], len(points)
     for i in range(0, t, _WINDOW):
         part = slice(max(0, i - overlap), i + _WINDOW)
-        here = replace(prior, expression=prior.expression[part])
-        solved = solve(model, points[part, :, :2], start.frames(part), here, stages)
+        solved = solve(model, points[part, :, :2], start.frames(part), prior.frames(part), stages)
         parts.append(solved.frames(slice(i - part.start, None)))
         tell("pose", min(1.0, (i + _WINDOW) / t))
     return replace(

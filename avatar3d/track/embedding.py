@@ -26,7 +26,7 @@ POINTS = 478
 SKIN = 468
 _EDGE = 0.02
 """Longer than any edge of a head's triangles near the face, metres."""
-_DATA = Path(__file__).parents[1] / "heads" / "data" / "landmarks.safetensors"
+DATA = Path(__file__).parents[1] / "heads" / "data" / "landmarks.safetensors"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def fingerprint(head: HeadModel) -> str:
     return hashlib.sha256(head.faces.cpu().numpy().astype(np.int64).tobytes()).hexdigest()[:16]
 
 
-def on(head: HeadModel, path: Path = _DATA) -> Embedding:
+def on(head: HeadModel, path: Path = DATA) -> Embedding:
     """Returns the landmarks of a head that shares the default head's shape and space.
 
     Landmarks that were calibrated on other triangles are moved to the nearest points of these.
@@ -98,7 +98,7 @@ def closest(
 
 
 @functools.cache
-def load(path: Path = _DATA) -> Embedding:
+def load(path: Path = DATA) -> Embedding:
     """Returns the embedding of the default head.
 
     Raises:

@@ -17,8 +17,11 @@ class TrackOptions:
     """Correct the head's pose by features followed on its firm parts: skull, hairline, ears."""
     smooth: bool = True
     """Take jitter out of the head's pose where it hardly moves, and tie expressions of neighbouring frames."""
-    ridge: float = 200.0
-    """Pull of the expressions towards the landmark network's own coefficients."""
+    reading: bool = True
+    """Read rotation and expressions off the landmark network's output by what was learned on renders; otherwise its
+    own coefficients are all that is known beforehand."""
+    ridge: float = 300.0
+    """Pull of the expressions towards those read."""
     response: float = 0.25
     """How much of the network's response on renders to trust over the head's geometry, 0 to 1. It under-reacts to
     renders, hardly to people: at 1 tracked smiles and blinks overshoot by 2 to 4 mm, at 0.25 by half a millimetre."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from avatar3d.track.energy import Jacobian, Model, State, bias, jacobian, project
 
@@ -26,17 +27,26 @@ class Prior:
     """Weights of what is known before the landmarks are seen, in squared millimetres of landmark error."""
 
     expression: Float[np.ndarray, "t e"]
-    """The network's coefficients."""
+    """As read off the network."""
     ridge: float = 200.0
     """Pull of each expression towards them."""
     smooth: Float[np.ndarray, " e"] | float = 0.0
     """Weight of squared differences between neighbouring frames, by expression."""
     identity: float = 2.0
     """Weight of squared identity per frame (its prior is a unit normal)."""
-    focal: float = 1.0
-    """Weight per frame of squared (k - k0) in thousandths."""
+    focal: float = 75.0
+    """Weight per frame of the squared relative error of k."""
     k: float = 1e-3
     """Inverse focal length expected."""
+    rotation: Float[np.ndarray, "t 3 3"] | None = None
+    """The head's rotation expected, if there is such."""
+    turn: Float[np.ndarray, " t"] | None = None
+    """Pull of the rotation towards it, per squared radian; given with it."""
+
+    def frames(self, index) -> "Prior":
+        """Returns the prior of the frames at `index`."""
+        rotation, turn = (None if x is None else x[index] for x in (self.rotation, self.turn))
+        return replace(self, expression=self.expression[index], rotation=rotation, turn=turn)
 
 
 def solve(
@@ -116,7 +126,12 @@ class Increments:
 
 def _step(model: Model, landmarks: np.ndarray, state: State, prior: Prior, free: tuple[str, ...]) -> State:
     shared = "identity" in free or "focal" in free
-    step = increments(_normal_equations(model, landmarks, state, shared), state, prior, free)
+    equations = _normal_equations(model, landmarks, state, shared)
+    if prior.rotation is not None and prior.turn is not None:
+        away = Rotation.from_matrix(state.rotation @ prior.rotation.swapaxes(1, 2)).as_rotvec()
+        equations.H[:, range(3), range(3)] += prior.turn[:, None]
+        equations.G[:, :3] += prior.turn[:, None] * away
+    step = increments(equations, state, prior, free)
     moved = replace(
         state,
         rotation=turn(step.pose[:, :3]) @ state.rotation,
@@ -209,7 +224,7 @@ def _shared_step(state: State, prior: Prior, free: tuple[str, ...], equations: E
     x, low, high = bounds
     t, p, q = Hs.shape
     Hss, Gs = equations.Hss.copy(), equations.Gs.copy()
-    penalty = np.concatenate([np.full(q - 1, t * prior.identity), [t * prior.focal]])
+    penalty = np.concatenate([np.full(q - 1, t * prior.identity), [t * prior.focal / (prior.k * 1e3) ** 2]])
     Hss[range(q), range(q)] += penalty + 1e-6
     Gs += penalty * np.concatenate([state.identity, [(state.k - prior.k) * 1e3]])
     fixed = np.full(q, "identity" not in free)

@@ -1,5 +1,7 @@
 """What a solve is made of: landmarks modelled on a head, the pull of the coefficients, frames to begin with."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
@@ -8,6 +10,8 @@ from avatar3d.track.embedding import SKIN, Embedding, Surface
 from avatar3d.track.energy import CORNERS, LIDS, LIPS, OVAL, Model, State, without_similarity
 from avatar3d.track.solve import Prior
 
+_TURN = 1e6
+"""Pull of the rotation towards the one read: about as strong as the landmarks', whose errors all points share."""
 _QUICK = ("eyeBlink", "eyeLook", "eyeSquint", "eyeWide", "jaw", "mouth")
 """Expressions that move fully within two or three frames."""
 FINE, LOST = 1.5, 6.0
@@ -38,11 +42,26 @@ def landmark_model(surface: Surface, embedding: Embedding, response: float) -> M
     )
 
 
-def expression_prior(coefficients: Float[np.ndarray, "t e"], k: float, ridge: float, smooth: bool) -> Prior:
-    """Returns the pull towards the network's coefficients, and between neighbouring frames if `smooth`."""
+def expression_prior(
+    expression: Float[np.ndarray, "t e"],
+    k: float,
+    ridge: float,
+    smooth: bool,
+    turned: tuple[Float[np.ndarray, "t 3 3"], Float[np.ndarray, " t"]] | None = None,
+) -> Prior:
+    """Returns the pull towards what was read off the network, and between neighbouring frames if `smooth`.
+
+    Args:
+        expression: Weights in [0, 1].
+        k: Inverse focal length, 1 / pixels.
+        ridge: Pull of each expression.
+        smooth: Whether frames follow each other in time.
+        turned: Rotations expected, and how far to trust each, 0 to 1.
+    """
     names = heads.ARKIT
     ties = np.array([10.0 if n.startswith(_QUICK) else 100.0 for n in names]) * smooth
-    return Prior(coefficients, ridge=ridge, smooth=ties, k=k)
+    prior = Prior(expression, ridge=ridge, smooth=ties, k=k)
+    return prior if turned is None else replace(prior, rotation=turned[0], turn=_TURN * turned[1])
 
 
 def keyframes(state: State, count: int) -> np.ndarray:

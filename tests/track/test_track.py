@@ -17,7 +17,7 @@ from avatar3d.track.energy import State, bias, points
 from avatar3d.track.terms import landmark_model
 
 SIZE, FOCAL = 512, 900.0
-STILL = TrackOptions(torso=False, firm=False, smooth=False, ridge=2.0)
+STILL = TrackOptions(torso=False, firm=False, smooth=False, reading=False, ridge=2.0)
 
 
 def made(frames: int = 40, seed: int = 0, identity: float = 0.5) -> tuple[Clip, dict[str, np.ndarray]]:
