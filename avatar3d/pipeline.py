@@ -248,12 +248,7 @@ def _as_fitted(solved: Track, motion: Motion) -> Track:
     def joined(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.cat([b[:count], a[count:]])
 
-    latent = new.latent
-    if latent is not None:
-        latent = joined(latent.new_zeros(len(solved.motion), latent.shape[1]), latent)
-    pose = Pose(
-        joined(old.expression, new.expression), joined(old.joints, new.joints), joined(old.root, new.root), latent
-    )
+    pose = Pose(joined(old.expression, new.expression), joined(old.joints, new.joints), joined(old.root, new.root))
     return replace(solved, motion=replace(solved.motion, pose=pose))
 
 
