@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from avatar3d.track.energy import Model, State, jacobian
-from avatar3d.track.solve import Equations, Prior, Stage, increments, turn
+from avatar3d.track.solve import Equations, Prior, Stage, increments, pull_turn, turn
 
 _SURE = 2.0
 """Views whose landmarks count as independent: the network errs alike in all of them."""
@@ -46,10 +46,19 @@ class Seen:
     coefficients: Float[np.ndarray, "v e"]
     weight: Float[np.ndarray, " v"]
     """How far to trust each view."""
+    read: Float[np.ndarray, "v 3 3"]
+    """The head's rotation in each camera, as read off the network; identity where it was not."""
+    trust: Float[np.ndarray, " v"]
+    """How far to trust that."""
 
     @property
     def steps(self) -> int:
         return int(self.rig.step.max()) + 1
+
+    def views(self, index) -> "Seen":
+        """Returns some of the views."""
+        parts = (self.points, self.coefficients, self.weight, self.read, self.trust)
+        return Seen(self.rig.views(index), *(x[index] for x in parts))
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ def solve_heads(
         for _ in range(stage.steps):
             shared = "identity" in stage.free
             equations = _equations(model, facing, seen, state, shared)
+            pull_turn(equations, state.rotation, prior)
             step = increments(equations, state.face, prior, stage.free)
             face = replace(
                 state.face,
@@ -168,3 +178,14 @@ def means(
 
 def centred(values: np.ndarray, weight: np.ndarray, step: np.ndarray, steps: int) -> np.ndarray:
     return values - means(values, weight, step, steps)[step]
+
+
+def mean_rotations(
+    rotations: Float[np.ndarray, "v 3 3"], weight: Float[np.ndarray, " v"], step: Int[np.ndarray, " v"], steps: int
+) -> Float[np.ndarray, "t 3 3"]:
+    """Returns the weighted (chordal) mean of the views' rotations by time step."""
+    total = np.zeros((steps, 3, 3))
+    np.add.at(total, step, weight[:, None, None] * rotations)
+    u, _, vt = np.linalg.svd(total)
+    u[:, :, 2] *= np.linalg.det(u @ vt)[:, None]
+    return u @ vt

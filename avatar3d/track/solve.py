@@ -127,10 +127,7 @@ class Increments:
 def _step(model: Model, landmarks: np.ndarray, state: State, prior: Prior, free: tuple[str, ...]) -> State:
     shared = "identity" in free or "focal" in free
     equations = _normal_equations(model, landmarks, state, shared)
-    if prior.rotation is not None and prior.turn is not None:
-        away = Rotation.from_matrix(state.rotation @ prior.rotation.swapaxes(1, 2)).as_rotvec()
-        equations.H[:, range(3), range(3)] += prior.turn[:, None]
-        equations.G[:, :3] += prior.turn[:, None] * away
+    pull_turn(equations, state.rotation, prior)
     step = increments(equations, state, prior, free)
     moved = replace(
         state,
@@ -143,6 +140,14 @@ def _step(model: Model, landmarks: np.ndarray, state: State, prior: Prior, free:
         return moved
     k = float(np.clip(state.k + step.shared[-1] * 1e-3, 0.1 * prior.k, 3 * prior.k))
     return replace(moved, identity=np.clip(state.identity + step.shared[:-1], -4, 4), k=k)
+
+
+def pull_turn(equations: Equations, rotation: Float[np.ndarray, "t 3 3"], prior: Prior) -> None:
+    """Adds the pull of rotations towards those expected, if there are such."""
+    if prior.rotation is not None and prior.turn is not None:
+        away = Rotation.from_matrix(rotation @ prior.rotation.swapaxes(1, 2)).as_rotvec()
+        equations.H[:, range(3), range(3)] += prior.turn[:, None]
+        equations.G[:, :3] += prior.turn[:, None] * away
 
 
 def increments(equations: Equations, state: State, prior: Prior, free: tuple[str, ...]) -> Increments:

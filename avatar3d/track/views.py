@@ -16,12 +16,12 @@ from torch import Tensor
 from avatar3d import heads
 from avatar3d.core import AvatarError, Camera, Clip, HeadModel, Motion, Pose, Track
 from avatar3d.geometry import rigid, rigid_inverse
-from avatar3d.track import torso
+from avatar3d.track import reading, torso
 from avatar3d.track.embedding import SKIN, Embedding, surface, vertices
 from avatar3d.track.embedding import on as embedded
 from avatar3d.track.energy import Model, State
 from avatar3d.track.energy import points as points_of
-from avatar3d.track.joint import Heads, Rig, Seen, centred, in_views, means, solve_heads
+from avatar3d.track.joint import Heads, Rig, Seen, centred, in_views, mean_rotations, means, solve_heads
 from avatar3d.track.options import TrackOptions
 from avatar3d.track.smooth import bridge, bridge_rotations, steady_rotations
 from avatar3d.track.solve import Prior, Stage, align, errors
@@ -65,11 +65,10 @@ def solve_views(
     Raises:
         AvatarError: The cameras are unusable.
     """
-    landmarks, coefficients, found = observed
     head = heads.load(options.head)
     embedding = embedded(head)
     shared, each, final = stages
-    seen = _seen(clip, landmarks[found], coefficients[found], found)
+    seen = _seen(clip, observed, embedding, options)
     steps = int(clip.steps.max()) + 1
     # Time steps without a face are left out of the solve and bridged afterwards.
     known, rank = np.unique(seen.rig.step, return_inverse=True)
@@ -106,8 +105,10 @@ def solve_views(
     return _track(clip, head, model, seen, state, shape, there, world, options)
 
 
-def _seen(clip: Clip, landmarks: np.ndarray, coefficients: np.ndarray, found: Bool[np.ndarray, " t"]) -> Seen:
+def _seen(clip: Clip, observed: tuple[np.ndarray, ...], embedding: Embedding, options: TrackOptions) -> Seen:
     """Returns what the views with a face saw, brought to one focal length."""
+    landmarks, coefficients = (x[observed[2]] for x in observed[:2])
+    found = observed[2]
     assert clip.camera is not None
     K, w2c = clip.camera.K.double().numpy(), clip.camera.w2c.double().numpy()
     if K.ndim != 3 or w2c.ndim != 3 or len(K) != len(clip):
@@ -120,7 +121,11 @@ def _seen(clip: Clip, landmarks: np.ndarray, coefficients: np.ndarray, found: Bo
     points[..., :2] = (points[..., :2] - K[:, None, :2, 2]) * (focal / K[:, [0, 1], [0, 1]])[:, None]
     points[..., 2] *= focal / K[:, 0, 0][:, None]
     rig = Rig(_FLIP @ w2c[:, :3, :3], w2c[:, :3, 3] @ _FLIP, clip.steps[found], focal)
-    return Seen(rig, points, coefficients, np.ones(len(points)))
+    ones = np.ones(len(points))
+    if not options.reading:
+        return Seen(rig, points, coefficients, ones, np.tile(np.eye(3), (len(points), 1, 1)), 0 * ones)
+    found = reading.read(reading.load(), embedding, points, coefficients, 1 / focal)
+    return Seen(rig, points, found.expression, ones, found.rotation, found.trust)
 
 
 def _normals(head: HeadModel, embedding: Embedding) -> Float[np.ndarray, "l 3"]:
@@ -145,15 +150,13 @@ def _begin(
     alone = align(model, seen.points[..., :2], seen.points[..., 2], seen.coefficients, 1 / rig.focal)
     turned = np.einsum("vji,vjk->vik", rig.turn, alone.rotation)  # to the world
     weight = np.clip((alone.rotation[:, 2, 2] - _FACING[1]) / (_FACING[0] - _FACING[1]), 0.02, 1)
-    rotation = np.empty((steps, 3, 3))
     for step in range(steps):
         here = np.flatnonzero(rig.step == step)
         cosine = (np.einsum("aij,bij->ab", turned[here], turned[here]) - 1) / 2
         agree = cosine > np.cos(_AGREED)
         best = int((agree @ weight[here]).argmax())
         weight[here] *= agree[best]
-        u, _, vt = np.linalg.svd(np.einsum("v,vij->ij", weight[here], turned[here]))
-        rotation[step] = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    rotation = mean_rotations(turned, weight, rig.step, steps)
     # From each camera to the head, in world axes and metres; the size of the head in the picture tells how far.
     depth = alone.size * rig.focal
     ahead = np.stack([alone.size * alone.shift[:, 0], -alone.size * alone.shift[:, 1], -depth], 1)
@@ -205,9 +208,8 @@ def _rescaled(model: Model, seen: Seen, state: Heads) -> Heads:
 def _only(seen: Seen, steps: Int[np.ndarray, " k"]) -> Seen:
     """Returns the views of some time steps, numbered anew."""
     kept = np.flatnonzero(np.isin(seen.rig.step, steps))
-    rig = seen.rig.views(kept)
-    rig = replace(rig, step=np.searchsorted(steps, rig.step))
-    return Seen(rig, seen.points[kept], seen.coefficients[kept], seen.weight[kept])
+    few = seen.views(kept)
+    return replace(few, rig=replace(few.rig, step=np.searchsorted(steps, few.rig.step)))
 
 
 def _fixed(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
@@ -217,7 +219,13 @@ def _fixed(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
 
 def _prior(seen: Seen, options: TrackOptions, smooth: bool) -> Prior:
     mean = means(seen.coefficients, seen.weight, seen.rig.step, seen.steps)
-    return expression_prior(mean, 1 / seen.rig.focal, options.ridge, smooth)
+    if not options.reading:
+        return expression_prior(mean, 1 / seen.rig.focal, options.ridge, smooth)
+    turned, sure = np.einsum("vji,vjk->vik", seen.rig.turn, seen.read), seen.weight * seen.trust
+    rotation = mean_rotations(turned, np.maximum(sure, 1e-6), seen.rig.step, seen.steps)
+    trust = np.zeros(seen.steps)
+    np.maximum.at(trust, seen.rig.step, sure)
+    return expression_prior(mean, 1 / seen.rig.focal, options.ridge, smooth, (rotation, trust))
 
 
 def _track(
