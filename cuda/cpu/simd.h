@@ -153,14 +153,40 @@ A3D_INLINE F min_where_ge(F v, F high, F e, F low) {
 }
 A3D_INLINE bool all(I mask) { return bits(mask) == (1u << kLanes) - 1; }
 
-// Sums of the lanes of n vectors, out[i] of v[i]; out holds n rounded up to a multiple of 4. Four vectors at a time are
-// transposed and added: a third of the instructions of n separate sums.
-#if defined(__SSE4_1__)
-A3D_INLINE __m128 fold(F v) {
+// Sums of the lanes of n vectors, out[i] of v[i]; out has room for 16 floats. Vectors are transposed and added
+// together: a third of the instructions of n separate sums.
 #if defined(__AVX512F__)
-  const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-  return _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
-#elif defined(__AVX2__)
+// Halves, then quarters, then pairs of two vectors at a time are put side by side and added: n + n / 2 + ... steps
+// instead of four for each vector.
+template <int n>
+A3D_INLINE void add_lanes(const F* v, float* out) {
+  static_assert(n <= 16, "one vector of sums");
+  const auto at = [v](int i) { return v[i < n ? i : n - 1]; };
+  F quarters[4];
+  for (int i = 0; i < n; i += 4) {
+    F halves[2];
+    for (int j = 0; j < 2; j++) {
+      const F a = at(i + 2 * j), b = at(i + 2 * j + 1);
+      halves[j] = _mm512_shuffle_f32x4(a, b, 0x44) + _mm512_shuffle_f32x4(a, b, 0xee);
+    }
+    // Four floats each of v[i], v[i + 1], v[i + 2], v[i + 3].
+    quarters[i / 4] =
+        _mm512_shuffle_f32x4(halves[0], halves[1], 0x88) + _mm512_shuffle_f32x4(halves[0], halves[1], 0xdd);
+  }
+  F pairs[2];
+  for (int i = 0; i < (n + 7) / 8; i++) {
+    const F a = quarters[2 * i], b = 8 * i + 4 < n ? quarters[2 * i + 1] : a;
+    pairs[i] = _mm512_unpacklo_ps(a, b) + _mm512_unpackhi_ps(a, b);
+  }
+  const F a = pairs[0], b = n > 8 ? pairs[1] : a;
+  const F sums = (F)_mm512_unpacklo_pd((__m512d)a, (__m512d)b) + (F)_mm512_unpackhi_pd((__m512d)a, (__m512d)b);
+  // Element 4 i + j is the sum of v[4 j + i].
+  const I order = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+  store(out, _mm512_permutexvar_ps((__m512i)order, sums));
+}
+#elif defined(__SSE4_1__)
+A3D_INLINE __m128 fold(F v) {
+#if defined(__AVX2__)
   return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
 #else
   return v;

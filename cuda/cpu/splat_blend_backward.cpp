@@ -130,7 +130,7 @@ A3D_INLINE unsigned walk(const SplatRecord& r, float x, float y, unsigned blocks
     }
   }
 
-  float s[kGradients];
+  float s[16];
   add_lanes<with_depth ? 10 : 9>(sums, s);
   // Shift the moments to the splat's centre.
   out[kV] = s[kV];

@@ -24,6 +24,14 @@ A3D_INLINE void colours(const SplatInputs& in, const View& view, int64_t row, I 
   }
 }
 
+// Of degree 0: rows of three, one after the other.
+A3D_INLINE void flat_colours(const float* sh, int lanes, F out[3]) {
+  F unit[1];
+  sh_values<1>(F{}, F{}, F{}, unit);
+  load_rows<3>(sh, out, lanes);
+  for (int c = 0; c < 3; c++) out[c] = 0.5f + unit[0] * out[c];
+}
+
 // First tile at or before `pixel`, within [0, tiles]; floats outside the range of int are not converted.
 A3D_INLINE F tile_of(F pixel, int64_t tiles) { return max(min(pixel * (1.f / kTile), splat(float(tiles))), F{}); }
 
@@ -59,14 +67,15 @@ void project_splats(const SplatInputs& in, const SplatState& state, int64_t view
 
   for (int64_t i = begin; i < end; i += kLanes) {
     const I lane = lane_index(i, end);
-    const LoadedSplat s = load_splat(in, pose, i, lane);
+    const int lanes = end - i < kLanes ? int(end - i) : kLanes;
+    const LoadedSplat s = load_splat(in, pose, i, lanes);
     const Projected<F> p = projected(view, footprint(view, s.mean, s.quat, s.scale));
     const Conic<F> k = conic(p);
     const F log2_opacity = -log2(1.f + exp(-s.logit));
     const int64_t row = pose * in.splats + i;
     F rgb[3];
     switch (in.bases) {
-      case 1: colours<1>(in, view, row, lane, s.mean, rgb); break;
+      case 1: flat_colours(in.sh + 3 * row, lanes, rgb); break;
       case 4: colours<4>(in, view, row, lane, s.mean, rgb); break;
       case 9: colours<9>(in, view, row, lane, s.mean, rgb); break;
       default: colours<16>(in, view, row, lane, s.mean, rgb); break;
@@ -88,7 +97,7 @@ void project_splats(const SplatInputs& in, const SplatState& state, int64_t view
     store(columns.y0, keep(shown, tile_of(p.y - half_y, state.tiles_y - 1)));
     store(columns.y1, keep(shown, tile_of(p.y + half_y, state.tiles_y - 1)));
     const unsigned drawn = bits(shown);
-    for (int j = 0; j < kLanes && i + j < end; j++)
+    for (int j = 0; j < lanes; j++)
       write_splat(columns, j, drawn >> j & 1, state.records[first + i + j], state.rects[first + i + j],
                   state.keys[first + i + j], summary);
   }

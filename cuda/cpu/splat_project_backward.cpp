@@ -55,11 +55,12 @@ A3D_INLINE void colour_vjp(const SplatInputs& in, const View& view, int64_t row,
   }
 }
 
-// Writes columns of kLanes values to rows of `width` floats.
-A3D_INLINE void write_rows(float* out, const F* columns, int width, int lanes) {
-  if (!out) return;
-  for (int k = 0; k < width; k++)
-    for (int i = 0; i < lanes; i++) out[i * width + k] = columns[k][i];
+// Writes the gradients of the coefficients, 3 * bases columns, to rows.
+template <int bases>
+A3D_INLINE void write_colours(float* out, const F* columns, int lanes) {
+  if constexpr (bases == 1) return store_rows<3>(out, columns, lanes);
+  for (int k = 0; k < 3 * bases; k++)
+    for (int i = 0; i < lanes; i++) out[i * 3 * bases + k] = columns[k][i];
 }
 
 A3D_INLINE void write_camera(const View& view, const ViewGradient<F>& g, float* out) {
@@ -81,7 +82,7 @@ void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& 
   for (int64_t i = begin; i < end; i += kLanes) {
     const int lanes = end - i < kLanes ? int(end - i) : kLanes;
     const I lane = lane_index(i, end);
-    const LoadedSplat s = load_splat(in, pose, i, lane);
+    const LoadedSplat s = load_splat(in, pose, i, lanes);
     const int64_t row = pose * in.splats + i;
     const F opacity = 1.f / (1.f + exp(-s.logit));
     SplatGradient<F> total = {};
@@ -116,11 +117,11 @@ void run(const SplatInputs& in, const SplatState& state, const SplatCotangents& 
       }
     }
     for (int j = 0; j < 3; j++) total.scale[j] *= s.scale[j];  // to log_scales
-    if (out.means) write_rows(out.means + 3 * row, total.mean, 3, lanes);
-    if (out.quats) write_rows(out.quats + 4 * row, total.quat, 4, lanes);
-    if (out.log_scales) write_rows(out.log_scales + 3 * row, total.scale, 3, lanes);
-    if (out.logits) write_rows(out.logits + row, &logit, 1, lanes);
-    if (out.sh) write_rows(out.sh + 3 * bases * row, sh[0], 3 * bases, lanes);
+    if (out.means) store_rows<3>(out.means + 3 * row, total.mean, lanes);
+    if (out.quats) store_rows<4>(out.quats + 4 * row, total.quat, lanes);
+    if (out.log_scales) store_rows<3>(out.log_scales + 3 * row, total.scale, lanes);
+    if (out.logits) store(out.logits + row, logit, lanes);
+    if (out.sh) write_colours<bases>(out.sh + 3 * bases * row, sh[0], lanes);
   }
 }
 }  // namespace

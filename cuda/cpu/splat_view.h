@@ -32,15 +32,13 @@ struct LoadedSplat {
   F mean[3], quat[4], scale[3], logit, inverse_norm;
 };
 
-A3D_INLINE LoadedSplat load_splat(const SplatInputs& in, int64_t pose, int64_t begin, I lane) {
+A3D_INLINE LoadedSplat load_splat(const SplatInputs& in, int64_t pose, int64_t begin, int lanes) {
   const int64_t row = pose * in.splats + begin;
   LoadedSplat s;
-  for (int j = 0; j < 3; j++) {
-    s.mean[j] = gather(in.means + 3 * row + j, lane * 3);
-    s.scale[j] = exp(gather(in.log_scales + 3 * row + j, lane * 3));
-  }
-  for (int j = 0; j < 4; j++) s.quat[j] = gather(in.quats + 4 * row + j, lane * 4);
-  s.logit = gather(in.logits + row, lane);
+  load_rows<3>(in.means + 3 * row, s.mean, lanes), load_rows<3>(in.log_scales + 3 * row, s.scale, lanes);
+  for (int j = 0; j < 3; j++) s.scale[j] = exp(s.scale[j]);
+  load_rows<4>(in.quats + 4 * row, s.quat, lanes);
+  s.logit = load(in.logits + row, lanes);
   s.inverse_norm = normalise(s.quat);
   return s;
 }
