@@ -103,6 +103,13 @@ A3D_API int32_t a3d_pose_scatter(const float* g_corners, const int32_t* face, co
 // Colours in [0, 1] as bytes, three a pixel; with `alpha` (not null) four, colours divided by alpha.
 A3D_API int32_t a3d_image_bytes(const float* rgb, const float* alpha, int64_t pixels, uint8_t* out, int32_t threads);
 
+// ---- composite -----------------------------------------------------------------------------------------------------
+// Of m pictures in bytes (m h w 3, mattes m h w) those at `rows` (b) over a colour each (b 3), averaged over blocks of
+// shrink x shrink pixels: target b h/shrink w/shrink 3 and mask b h/shrink w/shrink, in [0, 1].
+A3D_API int32_t a3d_composite(const uint8_t* images, const uint8_t* masks, const int64_t* rows, const float* background,
+                              int64_t m, int64_t h, int64_t w, int64_t b, int64_t shrink, float* target, float* mask,
+                              int32_t threads);
+
 // ---- loss ----------------------------------------------------------------------------------------------------------
 // (1 - share) L1 + share (1 - SSIM) of b pictures h w 3, weighted by b h w (null: 1), and its gradient by `render` (null:
 // not wanted). Workspace: parts b ceil(h / 128) ceil(w / 64).

@@ -1,7 +1,7 @@
-"""Pictures: as bytes, and the loss between them: L1 and structural similarity with their gradient, in one pass."""
+"""Pictures: from and to bytes, and the loss between them, L1 and structural similarity with its gradient."""
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from avatar3d.core import AvatarError
@@ -59,6 +59,42 @@ def to_bytes(
         *(rgb.shape[:-1].numel(), out, native.threads()),
     )
     return out
+
+
+def composite(
+    images: UInt8[Tensor, "m h w 3"],
+    masks: UInt8[Tensor, "m h w"],
+    rows: Int[Tensor, " b"],
+    background: Float[Tensor, "b 3"],
+    shrink: int = 1,
+) -> tuple[Float[Tensor, "b y x 3"], Float[Tensor, "b y x"]]:
+    """Returns pictures over solid colours, picture * matte + colour * (1 - matte), and their mattes, in [0, 1].
+
+    One native pass over the bytes in place of a dozen over floats; float32 on the CPU. Everything else takes the
+    PyTorch twin.
+
+    Args:
+        images: sRGB, 0 to 255.
+        masks: Mattes, 0 to 255.
+        rows: Which of them.
+        background: A colour for each, in [0, 1].
+        shrink: Averages blocks of so many pixels squared; rows and columns that fill no block are dropped.
+
+    Raises:
+        AvatarError: Shapes do not fit, a row is outside, or nothing is left of the picture.
+    """
+    m, h, w = masks.shape
+    if images.shape != (m, h, w, 3) or background.shape != (len(rows), 3):
+        shapes = [tuple(x.shape) for x in (images, masks, rows, background)]
+        raise AvatarError(f"composite: images, masks, rows and background do not fit: {shapes}")
+    if background.dtype != torch.float32 or images.device.type != "cpu" or not native.available():
+        return reference_fit.composite(images, masks, rows, background, shrink)
+    target, mask = (torch.empty(len(rows), h // shrink, w // shrink, *c) for c in ((3,), ()))
+    native.call(
+        *("a3d_composite", images.contiguous(), masks.contiguous(), rows.long().contiguous()),
+        *(background.contiguous(), m, h, w, len(rows), shrink, target, mask, native.threads()),
+    )
+    return target, mask
 
 
 class _L1Ssim(torch.autograd.Function):

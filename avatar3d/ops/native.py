@@ -43,6 +43,8 @@ SIGNATURES: dict[str, str] = {
     "float*, float*, float*, int32_t",
     "a3d_pose_scatter": "const float*, const int32_t*, const int32_t*, int64_t, int64_t, int64_t, float*, int32_t",
     "a3d_image_bytes": "const float*, const float*, int64_t, uint8_t*, int32_t",
+    "a3d_composite": "const uint8_t*, const uint8_t*, const int64_t*, const float*, int64_t, int64_t, int64_t, "
+    "int64_t, int64_t, float*, float*, int32_t",
     "a3d_loss_l1_ssim": "const float*, const float*, const float*, int64_t, int64_t, int64_t, float, double*, float*, "
     "float*, int32_t",
     "a3d_adam_step": "float*, const float*, float*, float*, const uint8_t*, int64_t, int64_t, int64_t, double, double, "

@@ -70,6 +70,17 @@ def to_bytes(rgb: Float[Tensor, "*b h w 3"], alpha: Float[Tensor, "*b h w 1"] | 
     return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
+def composite(images: Tensor, masks: Tensor, rows: Tensor, background: Tensor, shrink: int) -> tuple[Tensor, Tensor]:
+    """Returns pictures over solid colours, and their mattes; the twin of `ops.image.composite`."""
+    image, mask = images[rows].to(background.dtype) / 255, masks[rows].to(background.dtype) / 255
+    target = image * mask[..., None] + background[:, None, None] * (1 - mask[..., None])
+    if shrink > 1:
+        pool = torch.nn.functional.avg_pool2d
+        target = pool(target.permute(0, 3, 1, 2), shrink).permute(0, 2, 3, 1).contiguous()
+        mask = pool(mask[:, None], shrink)[:, 0]
+    return target, mask
+
+
 def l1_ssim(
     render: Float[Tensor, "b h w 3"],
     target: Float[Tensor, "b h w 3"],

@@ -126,3 +126,24 @@ def test_bytes_are_those_of_the_twin(size, level):
             got = image.to_bytes(rgb, given)
             assert got.dtype == torch.uint8 and got.shape == (2, *size, 3 if given is None else 4)
             assert torch.equal(got, reference_fit.to_bytes(rgb, given))
+
+
+@pytest.mark.parametrize("shrink", [1, 2, 3, 8])
+def test_composites_agree_with_the_twin(shrink):
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (5, 40, 301, 3), dtype=torch.uint8, generator=generator)
+    masks = torch.randint(0, 256, (5, 40, 301), dtype=torch.uint8, generator=generator)
+    rows, background = torch.tensor([4, 0, 4]), torch.rand(3, 3, generator=generator)
+    got = image.composite(images, masks, rows, background, shrink)
+    want = reference_fit.composite(images, masks, rows, background.double(), shrink)
+    assert got[0].shape == (3, 40 // shrink, 301 // shrink, 3) and got[0].std() > 0.01
+    for a, b in zip(got, want, strict=True):
+        torch.testing.assert_close(a.double(), b, atol=3e-7, rtol=0)
+
+
+def test_composites_of_pictures_that_are_not_there_are_refused():
+    images, masks = torch.zeros(2, 4, 4, 3, dtype=torch.uint8), torch.zeros(2, 4, 4, dtype=torch.uint8)
+    with pytest.raises(AvatarError, match="picture 2 of 2"):
+        image.composite(images, masks, torch.tensor([2]), torch.zeros(1, 3))
+    with pytest.raises(AvatarError, match="shrink by 5"):
+        image.composite(images, masks, torch.tensor([0]), torch.zeros(1, 3), 5)
