@@ -190,15 +190,11 @@ def retrack(avatar: Avatar, clip: Clip, follow_from: int, progress: Progress = q
             f"{clip.source}: {clip.width}x{clip.height} pixels, the avatar was fitted to a clip of {size}"
         )
     focal = float(known["K"][0][0]) if known else None
-    world = avatar.about.get("world")
-    solved = track(
-        clip,
-        identity=avatar.identity,
-        focal=focal,
-        progress=fraction(progress, "track"),
-        world=None if world is None else torch.tensor(world),
-    )
-    if clip.times is not None and world is not None and avatar.motion is not None:
+    fixed: dict[str, Any] = {"identity": avatar.identity, "focal": focal}
+    if clip.times is not None and "world" in avatar.about:
+        fixed["world"] = torch.tensor(avatar.about["world"])
+    solved = track(clip, progress=fraction(progress, "track"), **fixed)
+    if "world" in fixed and avatar.motion is not None:
         solved = _as_fitted(solved, avatar.motion)
     if follow_from >= len(solved.motion):
         return solved

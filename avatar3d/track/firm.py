@@ -20,7 +20,10 @@ from avatar3d.ops import mesh
 
 _SIDE = 512
 """Longer side, in pixels, at which features are followed."""
-_FEATURES, _ENOUGH = 200, 24
+_FEATURES, _ENOUGH, _MANY = 200, 24, 80
+"""Features of a keyframe at most; least found again to count at all, and fully."""
+_CLEAR = 0.02
+"""Strength of a feature over the strongest; weaker ones are shading, which slides as the head turns."""
 _TURN = np.radians(10.0)
 """A new keyframe is taken when the head has turned by this much from all others."""
 _FADED = 0.3
@@ -29,8 +32,13 @@ _SLACK = 0.0015
 """Metres by which the neck's bending may move a point that turns with the head."""
 _LOOSE, _UNTRACKED = 0.007, 0.25
 """Metres that a point may move in any expression at 1, and the share of that motion which tracking is taken to miss."""
-_NOISE, _ROBUST = 0.7, 1.5
-"""Pixels: error of a feature, and distance in such errors from which it counts linearly."""
+_NOISE, _FORGET = 0.7, 2.0
+"""Pixels: error of a feature, and distance in such errors at which it counts a quarter, and then ever less: outlines
+and shading slide over a turning head, and on plain skin there is little else to follow."""
+_WIDE, _STEPS = 5.0, 10
+"""How much further features count in the first of so many steps."""
+_SPAN = (15, 15)
+"""Pixels around a feature that are followed with it; over larger ones the face bends too much."""
 _VIEWS, _COUNT = 3, 6.0
 """Keyframes that a frame is matched with, and what each of them is worth, in independent features."""
 _PRIOR = np.array([0.04, 0.04, 0.04, 0.006, 0.006, 0.04])
@@ -153,7 +161,7 @@ def _features(
     allowed = (face >= 0) & (worst < _LOOSE)[face]
     # A feature's window must not reach over the outline, where the background slides past.
     allowed = cv2.erode(allowed.astype(np.uint8), np.ones((5, 5), np.uint8))
-    found = cv2.goodFeaturesToTrack(grey, _FEATURES, 0.003, 5, mask=allowed * 255, blockSize=5)
+    found = cv2.goodFeaturesToTrack(grey, _FEATURES, _CLEAR, 5, mask=allowed * 255, blockSize=5)
     if found is None or len(found) < _ENOUGH:
         return None
     pixels = found[:, 0]
@@ -168,14 +176,14 @@ def _follow(key: _Key, grey: np.ndarray, pose: np.ndarray, K: np.ndarray, vertic
     """Returns where a keyframe's features are now, or None when too few are found again."""
     points = key.points(vertices)
     guess = _project(pose, points, K)[0].astype(np.float32)
-    window = {"winSize": (21, 21), "maxLevel": 3, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
+    window = {"winSize": _SPAN, "maxLevel": 3, "flags": cv2.OPTFLOW_USE_INITIAL_FLOW}
     now, ok, _ = cv2.calcOpticalFlowPyrLK(key.image, grey, key.pixels, guess.copy(), **window)
     back, ok_back, _ = cv2.calcOpticalFlowPyrLK(grey, key.image, now, key.pixels.copy(), **window)
     good = (ok.ravel() == 1) & (ok_back.ravel() == 1) & (np.linalg.norm(back - key.pixels, axis=1) < 1.0)
     if good.sum() < _ENOUGH:
         return None
     # Features agree to a fraction of a pixel but share errors: a view counts as few, fewer for each link to it.
-    count = np.full(int(good.sum()), _COUNT / good.sum() / key.links)
+    count = np.full(int(good.sum()), _COUNT * min(1.0, good.sum() / _MANY) / good.sum() / key.links)
     return _Match(points[good], now[good].astype(np.float64), key.error[good], count, good.mean(), key.links)
 
 
@@ -187,11 +195,12 @@ def _solve(matches: list[_Match], pose: np.ndarray, K: np.ndarray) -> np.ndarray
     middle = points.mean(0)
     current = pose.astype(np.float64).copy()
     start = current.copy()
-    for _ in range(8):
+    for step in range(_STEPS):
         pixels, view = _project(current, points, K)
         residual = pixels - target
         length = np.linalg.norm(residual, axis=1)
-        weight = count * np.minimum(1.0, _ROBUST * error / np.maximum(length, 1e-9)) / error**2
+        reach = error * _FORGET * max(1.0, _WIDE * 0.6**step)  # begins where a wrong start may lie, then narrows
+        weight = count / (1 + (length / reach) ** 2) ** 2 / error**2  # Geman-McClure
         arm = (points - middle) @ current[:3, :3].T @ _FLIP
         z = view[:, 2:]
         by_view = np.zeros((len(points), 2, 3))
@@ -202,10 +211,8 @@ def _solve(matches: list[_Match], pose: np.ndarray, K: np.ndarray) -> np.ndarray
         w = np.repeat(weight, 2)
         away = _difference(current, start, middle)
         A = (J * w[:, None]).T @ J + np.diag(1 / _PRIOR**2)
-        step = np.linalg.solve(A, -(J * w[:, None]).T @ residual.ravel() - away / _PRIOR**2)
-        current = _moved(current, step, middle)
-        if np.abs(step).max() < 1e-6:
-            break
+        change = np.linalg.solve(A, -(J * w[:, None]).T @ residual.ravel() - away / _PRIOR**2)
+        current = _moved(current, change, middle)
     return current
 
 

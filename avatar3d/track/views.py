@@ -173,10 +173,25 @@ def _begin(
     blank = np.zeros((steps, 2))
     face = State(rotation, blank, np.ones(steps), expression, np.zeros(len(model.identity)), 1 / rig.focal)
     state = Heads(rotation, place, scale, face)
+    if not known and not _wide(seen):
+        _log.warning(
+            "no two cameras see the face from different sides: the world is taken to be in metres; add such a camera"
+            " or the views will not agree"
+        )
     prior = _prior(seen, options, False)
     for _ in range(0 if known else 2):
         state = _rescaled(model, seen, solve_heads(model, facing, seen, state, prior, _POSE_ONLY))
     return state, seen
+
+
+def _wide(seen: Seen) -> bool:
+    """Returns whether some time step is seen from directions that tell depth."""
+    ahead = -seen.rig.turn[:, 2]
+    for step in range(seen.steps):
+        here = ahead[(seen.rig.step == step) & (seen.weight > 0.1)]
+        if len(here) > 1 and np.arccos(np.clip((here @ here.T).min(), -1, 1)) > _BASELINE:
+            return True
+    return False
 
 
 def _rescaled(model: Model, seen: Seen, state: Heads) -> Heads:
