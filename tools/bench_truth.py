@@ -1,9 +1,10 @@
 """Fits captures whose truth is known, and says how near it came: `python -m tools.bench_truth ring arc facecap`.
 
 ring: LeePerrySmith from 16 views around him, scored on 4 between them. arc: from 8 views within 15 degrees of his
-front, scored from 45 and 60 degrees to both sides. facecap: the Face Cap head from 3 views, fitted to the first 60 % of random
-faces, scored on the rest, with the correlation of the recovered ARKit weights with the truth. `self`: the same with the
-default head, which needs no data. Scans are read from the folder in AVATAR3D_DATA. `--json FILE` keeps the numbers.
+front, scored from 45 and 60 degrees to both sides. facecap: the Face Cap head from 3 views, fitted to the first 60 % of
+random faces, scored on the rest, with the correlation of the recovered ARKit weights with the truth. self: the same
+with the default head, which needs no data. Scans are read from the folder in AVATAR3D_DATA. `--json FILE` keeps the
+numbers.
 """
 
 import argparse
