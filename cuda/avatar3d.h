@@ -12,7 +12,7 @@
 #define A3D_API __attribute__((visibility("default")))
 #endif
 
-#define A3D_ABI_VERSION 1
+#define A3D_ABI_VERSION 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,7 +36,7 @@ A3D_API int32_t a3d_set_isa(int32_t level);
 // Bytes of the workspace that a3d_splat_forward fills and a3d_splat_backward reads; `pairs` is the room for (splat, tile)
 // pairs.
 A3D_API int32_t a3d_splat_workspace(int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
-                                    int32_t threads, int64_t* bytes);
+                                    int64_t* bytes);
 
 // Draws rgb views h w 3, alpha views h w, depth views h w (alpha-weighted z). counts[0] returns the number of pairs
 // needed; when it exceeds `pairs` nothing was drawn: call again with more room. counts[1] returns the gradient slots.

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from avatar3d.core import AvatarError
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Must equal A3D_ABI_VERSION of cuda/avatar3d.h."""
 
 SIGNATURES: dict[str, str] = {
     "a3d_isa_supported": "",
     "a3d_isa": "",
     "a3d_set_isa": "int32_t",
-    "a3d_splat_workspace": "int64_t, int64_t, int64_t, int64_t, int64_t, int32_t, int64_t*",
+    "a3d_splat_workspace": "int64_t, int64_t, int64_t, int64_t, int64_t, int64_t*",
     "a3d_splat_forward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, "
     "const float*, const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, "
     "float*, float*, float*, int64_t*, int32_t",

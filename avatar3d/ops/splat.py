@@ -164,7 +164,7 @@ class _Rasterize(torch.autograd.Function):
         room = _room.get(problem) or 4 * means.shape[-2] * views + 1024
         counts = torch.zeros(2, dtype=torch.int64)
         while True:
-            workspace = Scratch(_bytes("a3d_splat_workspace", means.shape[-2], views, *size, room, native.threads()))
+            workspace = Scratch(_bytes("a3d_splat_workspace", means.shape[-2], views, *size, room))
             native.call(
                 "a3d_splat_forward", *scene, workspace.tensor, room, rgb, alpha, depth, counts, native.threads()
             )

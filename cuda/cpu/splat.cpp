@@ -98,7 +98,7 @@ static void sum_cameras(const Scratch& scratch, int64_t views, int64_t chunks, f
 using namespace a3d;
 
 extern "C" int32_t a3d_splat_workspace(int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
-                                       int32_t, int64_t* bytes) {
+                                       int64_t* bytes) {
   Carver count(nullptr);
   carve(count, splats, views, width, height, pairs);
   *bytes = count.bytes();
