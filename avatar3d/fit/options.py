@@ -26,14 +26,14 @@ class FitOptions:
     """Splats laid on the head model's texture; hair and clothes add to them."""
     blendshapes: int = 16
     """Splat blendshapes driven by the pose; 0 for none (a photo has none)."""
-    latents: int = 6
-    """Further blendshapes of a clip, for what moves and the rig does not know: clothes, hair, a hand in view."""
     hold_out: float = 0.0
     """Share of the clip's last frames that the fit never looks at, to score it on."""
     max_frames: int = 400
     """Most frames kept in memory; longer clips are thinned evenly."""
     coarse: float = 0.4
     """Share of the steps done at half resolution."""
+    pace: float = 3.0
+    """Multiplies the learning rates of splats on a clip; fewer steps need more."""
     ssim: float = 0.2
     """Weight of the structural term of the loss, in [0, 1]."""
     features: float = 2.0
@@ -54,10 +54,12 @@ class FitOptions:
         for name in ("hold_out", "coarse", "ssim"):
             if not 0 <= getattr(self, name) <= 1:
                 raise AvatarError(f"fit option {name} is {getattr(self, name)}: give a number between 0 and 1")
+        if self.pace <= 0:
+            raise AvatarError(f"fit option pace is {self.pace}: give a number above 0")
         if self.hold_out > 0.9:
             raise AvatarError(f"fit option hold_out is {self.hold_out}: leave at least a tenth of the clip to fit to")
-        if min(self.blendshapes, self.latents, self.features) < 0:
-            raise AvatarError("fit options blendshapes, latents and features must not be negative")
+        if min(self.blendshapes, self.features) < 0:
+            raise AvatarError("fit options blendshapes and features must not be negative")
 
 
 def preset(name: str, **changes: Any) -> FitOptions:

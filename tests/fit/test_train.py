@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from avatar3d.core import AvatarError, Camera, Clip, Motion, Pose, Track
-from avatar3d.fit import FitOptions, fit, steps
+from avatar3d.fit import FitOptions, fit, follow, steps
 from avatar3d.fit.start import rest_pose
 from avatar3d.geometry import look_at, pinhole, rigid
 from avatar3d.ops import mesh, splat
@@ -61,6 +61,21 @@ def test_held_out_frames_look_like_the_clip(ball):
     assert min(psnr_on_white(ball, avatar, clip, track, row) for row in (17, 19)) > 24
     for x in (*vars(avatar.gaussians).values(), avatar.basis.means):
         assert x.isfinite().all() and not x.requires_grad
+
+
+def test_following_finds_the_poses_that_tracking_missed(ball):
+    clip, truth = performance(ball, 8)
+    avatar = fit(clip, truth, dataclasses.replace(OPTIONS, steps=120))
+    pose = truth.motion.pose
+    shift = torch.eye(4).repeat(8, 1, 1)
+    shift[:, 0, 3] = 0.006
+    missed = dataclasses.replace(truth, motion=Motion(Pose(pose.expression, pose.joints, pose.root @ shift), 25.0, ()))
+    found = follow(avatar, clip, missed, first=4)
+    assert torch.equal(found.motion.pose.root[:4], missed.motion.pose.root[:4])  # frames before the first stay
+    off = (found.motion.pose.root - pose.root)[4:, 0, 3].abs()
+    assert off.max() < 0.003
+    for row in (4, 7):
+        assert psnr_on_white(ball, avatar, clip, found, row) > psnr_on_white(ball, avatar, clip, missed, row) + 1
 
 
 def test_each_step_reports_and_the_loss_falls(ball):

@@ -63,7 +63,7 @@ def test_a_batch_is_composited_by_the_matte():
 def test_half_resolution_averages_and_its_camera_agrees():
     clip, track = clip_and_track()
     views = load(clip, track)
-    whole, half = (batch(views, torch.tensor([1]), torch.ones(1, 3), half=x) for x in (False, True))
+    whole, half = (batch(views, torch.tensor([1]), torch.ones(1, 3), shrink=x) for x in (1, 2))
     assert half.target.shape == (1, 3, 4, 3)
     assert torch.allclose(half.target[0, 0, 0], whole.target[0, :2, :2].mean((0, 1)), atol=1e-6)
     point = torch.tensor([0.1, 0.2, 1.0])

@@ -51,7 +51,7 @@ def views(*yaws, distance=0.7, size=256):
 
 
 def test_names():
-    assert HEAD.joints == ("neck", "head", "eye_left", "eye_right")
+    assert HEAD.joints == ("neck", "head", "eye_left", "eye_right", "clavicle_left", "clavicle_right")
     wanted = "face skin scalp brows eyes eye_left eye_right iris_left iris_right lids lips mouth_interior teeth tongue "
     wanted += "nose ears cheeks chin forehead jaw neck shoulders torso lids_left lids_right brow_left brow_right"
     assert set(wanted.split()) <= set(HEAD.regions)
@@ -166,7 +166,7 @@ def test_eye_look_weights_turn_the_eyeball(name, axis, sign, side):
 
 def test_the_head_joint_turns_the_skull_rigidly_and_leaves_the_shoulders():
     turned, rest = posed(joints={"head": [0.0, 0.7, 0.0]}), posed()
-    whole, none = HEAD.weights[:, 2] == 1, HEAD.weights[:, 0] == 1
+    whole, none = HEAD.weights[:, 2] == 1, HEAD.weights[:, 1:3].sum(1) < 1e-6
     pivot = HEAD.rest_joints(NOBODY)[1]
     rotation = geometry.rotvec_to_matrix(torch.tensor([0.0, 0.7, 0.0]))
     assert ((rest[whole] - pivot) @ rotation.mT + pivot - turned[whole]).abs().max() < 1e-6
@@ -178,13 +178,22 @@ def test_the_head_joint_turns_the_skull_rigidly_and_leaves_the_shoulders():
 def test_joint_transforms_carry_the_rest_joints():
     identity = people(1)[0]
     pose = HEAD.neutral()
-    pose.joints.copy_(torch.randn(4, 3, generator=torch.Generator().manual_seed(1)) * 0.3)
+    pose.joints.copy_(torch.randn(6, 3, generator=torch.Generator().manual_seed(1)) * 0.3)
     transforms = HEAD.joint_transforms(identity, pose)
     rest = HEAD.rest_joints(identity)
     moved = geometry.apply(transforms, rest[:, None])[:, 0]
     by_parent = geometry.apply(transforms[:2], rest[1:3][:, None])[:, 0]  # neck carries head, head carries the left eye
     assert (moved[1:3] - by_parent).abs().max() < 1e-6
     assert (HEAD.joint_transforms(identity, HEAD.neutral()) - torch.eye(4)).abs().max() < 1e-6
+
+
+def test_a_clavicle_raises_its_shoulder_alone():
+    rest, raised = posed(), posed(joints={"clavicle_left": [0.0, 0.0, 0.2]})
+    moved = raised - rest
+    whole = HEAD.weights[:, HEAD.joints.index("clavicle_left") + 1] > 0.9
+    assert moved[whole & (rest[:, 0] > 0.1), 1].min() > 0.01
+    assert moved[region("shoulders") & (rest[:, 0] < -0.05)].abs().max() < 1e-6
+    assert moved[region("face") | region("scalp")].abs().max() < 1e-4
 
 
 def _random_pose(batch, seed, dtype=torch.float32):

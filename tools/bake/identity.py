@@ -113,7 +113,7 @@ def learn(source: Source, bust: Bust, joints: np.ndarray, importance: np.ndarray
     """Returns the mean person and orthogonal modes with N(0, 1) coefficients.
 
     Args:
-        joints: Indices of the bones to follow; the two eyes are added.
+        joints: Indices of the bones to follow; the two eyes are put after the first two.
         importance: v weights of the variance: the face counts more than the chest.
     """
     rng = np.random.default_rng(SEED)
@@ -163,8 +163,9 @@ def _start(source: Source, bust: Bust, joints: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _joints(source: Source, vertices: np.ndarray, joints: np.ndarray, bones: np.ndarray) -> np.ndarray:
-    """Returns ... j 3: the bones, then the centres of the eyeballs, which anny's eye bones do not always follow."""
-    return np.concatenate([joints[..., bones, :], eye_centres(source, vertices)], axis=-2)
+    """Returns ... j 3: two bones, the eyeballs' centres, which anny's eye bones do not always follow, the other bones."""
+    eyes = eye_centres(source, vertices)
+    return np.concatenate([joints[..., bones[:2], :], eyes, joints[..., bones[2:], :]], axis=-2)
 
 
 def _sliders(source: Source, project: np.ndarray, used: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:

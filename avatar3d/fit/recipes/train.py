@@ -161,7 +161,7 @@ class _Trainer:
     def step(self, step: int, share: float) -> None:
         recipe, body = self.recipe, self.recipe.body
         rows, background = draw(step, min(self.options.batch, len(self.views)), len(self.views), self.options.seed)
-        now = batch(self.views, rows, background, half=share < self.options.coarse)
+        now = batch(self.views, rows, background, shrink=2 if share < self.options.coarse else 1)
         pose, moment = self.views.pose[rows], self.views.moment(rows)
         moves = self.moves and share >= _CORRECTED_FROM
         if moves:
