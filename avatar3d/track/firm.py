@@ -22,7 +22,7 @@ _SIDE = 512
 """Longer side, in pixels, at which features are followed."""
 _FEATURES, _ENOUGH, _MANY = 200, 24, 80
 """Features of a keyframe at most; least found again to count at all, and fully."""
-_CLEAR = 0.02
+_CLEAR = 0.05
 """Strength of a feature over the strongest; weaker ones are shading, which slides as the head turns."""
 _TURN = np.radians(10.0)
 """A new keyframe is taken when the head has turned by this much from all others."""
