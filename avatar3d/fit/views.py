@@ -145,7 +145,7 @@ def batch(views: Views, rows: Int[Tensor, " b"], background: Float[Tensor, "b 3"
 
 
 def _shrunk(camera: Camera, by: int) -> Camera:
-    # Pooling drops the last rows and columns that fill no block, so the scale is 1 / by exactly; `Camera.scaled` would be
+    # Pooling drops the last rows and columns that fill no block, so the scale is exactly 1 / by; `Camera.scaled` is
     # a little off.
     scale = camera.K.new_tensor([1 / by, 1 / by, 1.0])
     return Camera(camera.w2c, camera.K * scale[:, None], camera.width // by, camera.height // by)

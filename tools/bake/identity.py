@@ -163,7 +163,7 @@ def _start(source: Source, bust: Bust, joints: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _joints(source: Source, vertices: np.ndarray, joints: np.ndarray, bones: np.ndarray) -> np.ndarray:
-    """Returns ... j 3: two bones, the eyeballs' centres, which anny's eye bones do not always follow, the other bones."""
+    """Returns ... j 3: two bones, the eyeballs' centres, which anny's eye bones do not always follow, the rest."""
     eyes = eye_centres(source, vertices)
     return np.concatenate([joints[..., bones[:2], :], eyes, joints[..., bones[2:], :]], axis=-2)
 
