@@ -103,11 +103,13 @@ def _one(source: _Source, output: Path, preset: str, progress: pipeline.Progress
         numbers["fitted_psnr"] = round(pictures.fitted_psnr(avatar, clip, made.track), 2)
     else:
         side = f"{source.name}_side.mp4"
-        first = pipeline.training_frames(len(clip), source.hold_out)
-        solved = pipeline.retrack(avatar, clip, first, report)
+        from avatar3d.capture import divide
+
+        division = divide(clip, source.hold_out)
+        solved = pipeline.retrack(avatar, clip, division.steps, report)
         pairs = pictures.side_by_side(avatar, clip, solved)
         pairs = pictures.counted(pairs, len(clip), lambda i: report("side by side", i, len(clip)))
         write_video(output / side, pairs, clip.fps, clip.audio, clip.rate)
-        if first < len(clip):
+        if division.held:
             numbers["score"] = pipeline.score_tracked(avatar, clip, solved, progress=report).as_json()
     return page.Shown(source.title, source.name, side, names["orbit.mp4"], names["strip.png"], numbers)

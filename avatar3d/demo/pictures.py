@@ -62,7 +62,8 @@ def strip(avatar: Avatar, clip: Clip, columns: int = 6) -> UInt8[np.ndarray, "h 
 
 def side_by_side(avatar: Avatar, clip: Clip, solved: Track) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yields each frame of the clip beside the avatar in the tracked pose, through the camera that saw it."""
-    shown = frames(avatar, solved.motion.pose, solved.camera, _WHITE)
+    pose = solved.motion.pose[torch.from_numpy(clip.steps)]
+    shown = frames(avatar, pose, solved.camera, _WHITE)
     for frame, picture in zip(clip.frames, shown, strict=True):
         yield np.concatenate([frame, picture], axis=1)
 
