@@ -106,7 +106,7 @@ def steps(
     run = state.begin(first.gaussians, head, blendshapes, corrected, options.seed)
     if checkpoint is not None and checkpoint.exists():
         state.resume(run, checkpoint, print_of)
-    fitting = _Fitting(head, track, views, corrector, first, run, options, total)
+    fitting = _Fitting(head, track, views, corrector, first, run, options, loss.feature_vertices(head), total)
     while run.step < total:
         rows, background = draw(run.step, size, len(views), options.seed)
         value, psnr = fitting.step(rows, background)
@@ -127,6 +127,8 @@ class _Fitting:
     first: Start
     run: state.State
     options: FitOptions
+    features: list[Tensor]
+    """Vertex ids of the mouth and the eyes."""
     total: int
 
     def step(self, rows: Tensor, background: Tensor) -> tuple[float, float]:
@@ -143,7 +145,7 @@ class _Fitting:
         posed = pose_splats(run.gaussians, self.first.binding, basis, vertices, self.head.faces, pose)
         render = splat.rasterize(posed, now.camera, background=background)
         weight = loss.feature_weights(
-            vertices.detach(), loss.feature_vertices(self.head), now.camera, self.options.features
+            vertices.detach(), self.features, now.camera, self.options.features
         )
         value = loss.picture(render, now, weight, self.options.ssim)
         begun = self.first.gaussians

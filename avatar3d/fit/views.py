@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from avatar3d.core import AvatarError, Camera, Clip, Pose, Track, _Tensors, seed_all
+from avatar3d.ops.image import composite
 
 
 @dataclass(frozen=True)
@@ -129,17 +130,10 @@ def batch(views: Views, rows: Int[Tensor, " b"], background: Float[Tensor, "b 3"
         background: Their colours, sRGB in [0, 1].
         shrink: By how much to reduce the resolution; blocks of so many pixels squared are averaged.
     """
-    image = views.images[rows].float() / 255
-    mask = views.masks[rows].float() / 255
-    target = image * mask[..., None] + background[:, None, None] * (1 - mask[..., None])
     camera = views.camera.at(rows)
     shrink = min(shrink, camera.width, camera.height)
-    if shrink > 1:
-        pool = torch.nn.functional.avg_pool2d
-        target = pool(target.permute(0, 3, 1, 2), shrink).permute(0, 2, 3, 1).contiguous()
-        mask = pool(mask[:, None], shrink)[:, 0]
-        camera = _shrunk(camera, shrink)
-    size = len(rows)
+    target, mask = composite(views.images, views.masks, rows, background, shrink)
+    camera, size = _shrunk(camera, shrink), len(rows)
     camera = Camera(camera.w2c.expand(size, 4, 4), camera.K.expand(size, 3, 3), camera.width, camera.height)
     return Batch(rows, target, mask, background, camera)
 
