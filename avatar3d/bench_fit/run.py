@@ -71,6 +71,8 @@ class _Clip:
     """Of all frames by landmarks, with the identity and focal length of the training frames."""
     held: tuple[int, ...]
     """Held-out frames that are scored."""
+    views: bool
+    """Whether they are other views of moments that are fitted to: then their poses are known."""
     folder: Path
 
 
@@ -118,18 +120,15 @@ def bench_fit(
 
 
 def _prepared(source: Path, name: str, folder: Path, options: BenchOptions, progress: Progress) -> _Clip:
-    from avatar3d.capture import select
+    from avatar3d.capture import divide, select
 
     clip = kept_clip(source, folder, progress)
     if clip.masks is None or clip.landmarks is None:
         raise AvatarError(f"{source}: captured without matte or landmarks; both are needed to score")
-    if clip.held is not None and clip.held.any():
-        first, last = np.nonzero(~clip.held)[0], np.nonzero(clip.held)[0]
-        mark = "held"
-    else:
-        count = training_frames(len(clip), options.hold_out)
-        first, last = np.arange(count), np.arange(count, len(clip))
-        mark = f"{count}"
+    aside = clip.held is not None and bool(clip.held.any())
+    division = divide(clip, 0.0 if aside else options.hold_out)
+    first, last = np.array(division.train), np.array(division.held)
+    mark = "aside" if aside else f"{len(first)}"
     if not len(last):
         raise AvatarError(f"{source}: no held-out frames; give a longer clip")
     train = select(clip, first.tolist())
@@ -137,7 +136,8 @@ def _prepared(source: Path, name: str, folder: Path, options: BenchOptions, prog
     every = kept_track(clip, folder / f"all-{mark}.a3d", track, progress)
     if options.frames and len(last) > options.frames:
         last = last[np.linspace(0, len(last) - 1, options.frames).round().astype(int)]
-    return _Clip(name, clip, train, track, every, tuple(last.tolist()), folder)
+    views = set(clip.steps[first].tolist()) == set(clip.steps.tolist())
+    return _Clip(name, clip, train, track, every, tuple(last.tolist()), views, folder)
 
 
 def _result(clip: _Clip, name: str, budget: tuple[float, float], progress: Progress) -> dict[str, Any]:
@@ -171,7 +171,8 @@ def _failure(error: Exception, where: str) -> dict[str, Any]:
 def _scored(clip: _Clip, model: models.Model, folder: Path, progress: Progress) -> dict[str, Any]:
     """Returns the figures of a model and writes its pictures.
 
-    Poses of the held-out frames come from landmarks, then from the model's own picture, found alike for all.
+    Poses of the held-out frames come from landmarks, then from the model's own picture, found alike for all; where
+    other views of the same moments were fitted to, they are those that the fit found.
     """
     from avatar3d.capture import select
     from avatar3d.fit import follow
@@ -180,7 +181,10 @@ def _scored(clip: _Clip, model: models.Model, folder: Path, progress: Progress) 
     if isinstance(model.what, Avatar) and not torch.equal(model.what.identity, clip.track.identity):
         track = retrack(model.what, clip.whole, len(clip.whole), progress)
     part, chosen = select(clip.whole, list(clip.held)), _chosen(clip, track)
-    found = follow(model.what, part, chosen, progress=stage(progress, "follow"))
+    if clip.views:
+        found = _chosen(clip, replace(track, motion=model.what.motion or track.motion))
+    else:
+        found = follow(model.what, part, chosen, progress=stage(progress, "follow"))
     picture = _score(clip, model, found, folder)
     landmarks = _score(clip, model, chosen, None)
     poses = chosen.motion.pose

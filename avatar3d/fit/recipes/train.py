@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar3d import heads
-from avatar3d.core import AvatarError, Clip, Gaussians, Pose, Track, first_of
-from avatar3d.fit.corrections import Corrector
+from avatar3d.core import AvatarError, Clip, Gaussians, Motion, Pose, Track, first_of
+from avatar3d.fit.corrections import Corrector, over_time
 from avatar3d.fit.density import Evidence, densify
 from avatar3d.fit.options import FOLDERS
 from avatar3d.fit.recipes.flash_avatar import FlashAvatar
@@ -101,6 +101,8 @@ class Trained:
     head: str
     identity: Float[Tensor, " s"]
     recipe: Recipe
+    motion: Motion
+    """The clip's, with the corrections of the training."""
     steps: int
     seconds: float
 
@@ -145,7 +147,7 @@ def train(
     recipe.share = 1.0
     for name, value in recipe.values.items():
         recipe.optimiser.values[name] = value.detach()
-    return Trained(track.head, track.identity, recipe, step, perf_counter() - began)
+    return Trained(track.head, track.identity, recipe, trainer.motion(track.motion), step, perf_counter() - began)
 
 
 class _Trainer:
@@ -184,6 +186,14 @@ class _Trainer:
             self._advance(moment)
         recipe.settle(step + 1)
         self._densify(posed, share)
+
+    @torch.no_grad()
+    def motion(self, tracked: Motion) -> Motion:
+        """Returns the clip's motion with what the training learnt of it."""
+        if not self.moves:
+            return tracked
+        change = over_time(self.change, self.views.moments, len(tracked))
+        return replace(tracked, pose=self.corrector.apply(tracked.pose, change))
 
     def _advance(self, moment: Tensor) -> None:
         """Moves the corrections of this step's frames alone: Adam's momentum would carry the others along."""
