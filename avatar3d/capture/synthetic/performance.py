@@ -15,6 +15,8 @@ from avatar3d.heads import ARKIT
 
 _MOST = 100_000  # time steps: an hour of a subject is more than any test needs
 _HOLD = 8  # time steps from one random face to the next
+_AT_ONCE = 6
+"""Expressions in a random face."""
 _TURN = np.radians((6.0, 10.0, 4.0))
 """Spread of random pitch, yaw and roll."""
 _ANGLES = ("headPitch", "headYaw", "headRoll")
@@ -86,11 +88,15 @@ def random(steps: int, seed: int) -> Performance:
 
 
 def faces(count: int, rng: np.random.Generator) -> Float[np.ndarray, "t 52"]:
-    """Returns random but possible faces: six expressions at a time, no contradictions, half of them symmetric."""
+    """Returns random but possible faces: six expressions at a time, no contradictions, half of them symmetric.
+
+    Expressions are dealt from a shuffled deck, so that nine faces show nearly all of them.
+    """
     at = {n: i for i, n in enumerate(ARKIT)}
     out = np.zeros((count, len(ARKIT)))
-    for row in out:
-        row[rng.choice(len(ARKIT), 6, replace=False)] = rng.uniform(0.2, 1, 6)
+    deck = np.concatenate([rng.permutation(len(ARKIT)) for _ in range(count * _AT_ONCE // len(ARKIT) + 1)])
+    for row, dealt in zip(out, deck[: count * _AT_ONCE].reshape(count, _AT_ONCE), strict=True):
+        row[dealt] = rng.uniform(0.2, 1, _AT_ONCE)
         row[at["tongueOut"]] = 0  # the landmark network cannot see it
         for side in ("Left", "Right"):
             for one, other in (("eyeLookUp", "eyeLookDown"), ("eyeLookIn", "eyeLookOut"), ("eyeWide", "eyeBlink")):
