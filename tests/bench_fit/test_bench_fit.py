@@ -13,7 +13,7 @@ import avatar3d.fit
 import avatar3d.track
 from avatar3d.bench_fit import BenchOptions, bench_fit, models, page
 from avatar3d.cli.show import source_camera
-from avatar3d.core import AvatarError, Clip, Track
+from avatar3d.core import AvatarError, Camera, Clip, Track
 from avatar3d.fit import FollowOptions, follow
 from avatar3d.render import frames
 from avatar3d.score import fit as fit_score
@@ -142,3 +142,31 @@ def test_means_leave_out_what_failed_somewhere():
     good, better = {"psnr": 30.0, "lpips": None}, {"psnr": 32.0, "lpips": 0.1}
     means = page.means({"a": {"x": good, "y": good}, "b": {"x": better, "y": {"error": "no"}}})
     assert list(means) == ["x"] and means["x"]["psnr"] == 31.0 and means["x"]["lpips"] is None
+
+
+def test_views_set_aside_are_scored_in_the_poses_of_the_others(doll, verbs, tmp_path, monkeypatch):
+    """Three moments, two cameras each, the second one set aside: nothing is left to follow."""
+    one = source_camera(doll)
+    times, moved = np.arange(6) // 2, []
+
+    def cameras(count: int) -> Camera:
+        return Camera(one.w2c.expand(count, 4, 4), one.K.expand(count, 3, 3), 256, 256)
+
+    taken = avatar3d.capture.capture(verbs["source"])
+    views = replace(taken, times=times, held=np.arange(6) % 2 == 1, camera=cameras(6))
+    pose = doll.motion.pose[torch.arange(0, 6, 2)]
+
+    def track(given: Clip, identity=None, world=None, progress=None) -> Track:
+        moved.append((len(given), world is not None))
+        motion = replace(doll.motion, pose=pose)
+        return Track("anny", doll.identity, motion, cameras(len(given)), torch.ones(3), torch.eye(4))
+
+    def never(*args, **kwargs):
+        raise AssertionError("poses are known")
+
+    monkeypatch.setattr(avatar3d.capture, "capture", lambda source, progress=None: views)
+    monkeypatch.setattr(avatar3d.track, "track", track)
+    monkeypatch.setattr(avatar3d.fit, "follow", never)
+    row = bench_fit([verbs["source"]], ("rgb-avatar",), tmp_path / "out", OPTIONS)["clips"]["doll"]["rgb-avatar"]
+    assert moved == [(3, False), (6, True)] and row["asked"]["held"] == [1, 3, 5]
+    assert row["frames"] == 3 and row["psnr"] > 8
