@@ -202,7 +202,12 @@ def _uncovered(head: HeadModel, vertices: Tensor, views: Views, row: int):
     if not (face >= 0).any():
         return tuple(np.zeros(0, np.int64) for _ in range(3))
     distance = np.asarray(distance_transform_edt(face < 0))
-    nearest = np.asarray(distance_transform_edt(face < 0, return_distances=False, return_indices=True))
+    # What is seen beside the face lies behind it: at the depth of ears, neck and shoulders.
+    zero = torch.zeros(int(head.faces.max()) + 1)
+    front = head.regions.get("face", zero).to(zero)[head.faces].amin(-1).numpy() > 0.5
+    behind = (face >= 0) & ~front[np.maximum(face, 0)]
+    covered = behind if behind.any() else face >= 0
+    nearest = np.asarray(distance_transform_edt(~covered, return_distances=False, return_indices=True))
     rim = _RIM * float(camera.K[0, 0]) / float(np.median(depth[face >= 0]))
     far = person & (distance > rim)
     if not far.any():
@@ -213,11 +218,15 @@ def _uncovered(head: HeadModel, vertices: Tensor, views: Views, row: int):
 
 
 def _carriers(head: HeadModel) -> list[Tensor]:
-    """Returns the faces that may carry what lies beside the mesh: of the firm parts of the head, and of the torso."""
+    """Returns the faces that may carry what lies beside the mesh: of the head's firm parts behind the face, and of the
+    torso. Hair and collars beside a cheek or a jaw do not grow on them."""
     zero = torch.zeros(int(head.faces.max()) + 1)
-    weight = {name: head.regions.get(name, zero).to(zero)[head.faces].mean(-1) for name in (*_SOFT, *_TORSO)}
+    weight = {name: head.regions.get(name, zero).to(zero)[head.faces].mean(-1) for name in (*_SOFT, *_TORSO, "face")}
     soft, torso = (torch.stack([weight[n] for n in names]).amax(0) for names in (_SOFT, _TORSO))
-    groups = [torch.nonzero((soft < 0.2) & (torso < 0.2))[:, 0], torch.nonzero(torso > 0.8)[:, 0]]
+    groups = [
+        torch.nonzero((soft < 0.2) & (torso < 0.2) & (weight["face"] < 0.5))[:, 0],
+        torch.nonzero(torso > 0.8)[:, 0],
+    ]
     return [g for g in groups if len(g)] or [torch.arange(len(head.faces))]
 
 

@@ -18,6 +18,7 @@ from avatar3d.fit.start import SH0, Start, beside, rest_pose, seen_in, spread, s
 from avatar3d.fit.views import Views, batch, draw, load
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
+from avatar3d.rig.frames import face_frames
 
 _BASIS_BEGINS = 0.12  # share of the fit after which blendshapes and pose corrections join: first the average face
 _LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 1.5  # of log scales, either way from the start
@@ -30,6 +31,8 @@ _PHOTO_SKIN = (0.15, 0.0, 0.15)
 # Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
 # splats overlap, and below 0.01 behind it.
 _HIDDEN, _PLAIN = 0.003, 0.01
+# Cosines between a surface and the best view of it, below which nothing and above which all of its colour is trusted.
+_GRAZING, _FACING = 0.12, 0.3
 _SHOWS, _ROUNDS = 0.5, 3  # pixels' worth of a splat that was put back which a view must not show; looks at most
 
 
@@ -144,9 +147,7 @@ class _Fitting:
         basis = run.basis if warm else None
         posed = pose_splats(run.gaussians, self.first.binding, basis, vertices, self.head.faces, pose)
         render = splat.rasterize(posed, now.camera, background=background)
-        weight = loss.feature_weights(
-            vertices.detach(), self.features, now.camera, self.options.features
-        )
+        weight = loss.feature_weights(vertices.detach(), self.features, now.camera, self.options.features)
         value = loss.picture(render, now, weight, self.options.ssim)
         begun = self.first.gaussians
         anchor = loss.Anchor(begun.means, begun.log_scales, begun.sh)
@@ -264,8 +265,11 @@ class _Fitting:
         """Returns how well each splat was seen: 0 never, 1 in plain view of at least one frame.
 
         As the splats began, or as they are now. One that began where a frame shows the background is known not to be.
+        Skin that was only ever seen along its surface is not known: a sliver at the edge of the face takes the colours
+        of what lies behind it, and shows them as flecks from the side.
         """
-        shown = torch.zeros(len(gaussians))
+        shown, facing = torch.zeros(len(gaussians)), torch.zeros(len(gaussians))
+        skin = self.first.part == unseen.SKIN
         for row in spread(self.views, 16).tolist():
             pose = self._pose(torch.tensor([row]))[0]
             vertices = self.head.vertices(self.track.identity, pose)
@@ -275,4 +279,11 @@ class _Fitting:
                 shown = torch.maximum(shown, torch.maximum(seen.share, seen.pixels * _PLAIN))
                 if splats is self.first.gaussians:
                     shown[beside(posed, self.views, row)] = 1.0
-        return ((shown - _HIDDEN) / (_PLAIN - _HIDDEN)).clamp(0, 1)
+                else:
+                    towards = self.views.camera.at(row).position - posed.means
+                    normals = face_frames(vertices, self.head.faces).rotation[self.first.binding.face, :, 1]
+                    cosine = (torch.nn.functional.normalize(towards, dim=-1) * normals).sum(-1)
+                    facing = torch.where(seen.share > _PLAIN, torch.maximum(facing, cosine), facing)
+        known = ((shown - _HIDDEN) / (_PLAIN - _HIDDEN)).clamp(0, 1)
+        plain = ((facing - _GRAZING) / (_FACING - _GRAZING)).clamp(0, 1)
+        return torch.where(skin, torch.minimum(known, plain), known)
