@@ -5,7 +5,7 @@ from jaxtyping import Float
 from scipy.signal import butter, sosfiltfilt
 
 _CUT = 6.0
-"""Hertz. Lips in speech and lids go up to there; what is above, on a stretch where the person hardly moves, is noise."""
+"""Hertz. Lips in speech and lids go up to there; what is above, where the person hardly moves, is noise."""
 
 
 def tremor(curves: Float[np.ndarray, "t ..."], fps: float) -> float:
