@@ -1,6 +1,7 @@
 """Shared fixtures. Shapes are checked at run time here and only here (jaxtyping + beartype)."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded; the package says why
@@ -9,6 +10,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("avatar3d", "beartype.beartype")
+
+# For `tools`; last, so that the installed package is the one that is tested.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """How much tracked vertices and rendered pictures tremble: `python -m tools.bench_jitter CLIP AVATAR.a3d`.
 
 On the stillest second and a half of the frames that the avatar was fitted to: the face's vertices as the landmarks
-alone place them, as tracking smooths them, and as the fit corrected them (millimetres RMS above 6 Hz); then the pictures,
-those of the avatar and the clip's own (grey levels of 255 in the hull of the face).
+alone place them, as tracking smooths them, and as the fit corrected them (millimetres RMS above 6 Hz); then the
+pictures, those of the avatar and the clip's own (grey levels of 255 in the hull of the face).
 """
 
 import sys
