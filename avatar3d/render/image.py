@@ -53,6 +53,12 @@ def world_splats(avatar: Avatar, pose: Pose) -> Gaussians:
             f"avatar: {avatar.identity.shape[0]} identity numbers, head '{avatar.head}' takes {len(head.identities)}:"
             " it was made with another version of the head: fit it again"
         )
+    inputs = len(head.expressions) + 3 * len(head.joints)
+    if avatar.basis is not None and avatar.basis.weights[0].shape[1] != inputs:
+        raise AvatarError(
+            f"avatar: blendshapes of {avatar.basis.weights[0].shape[1]} pose numbers, the head gives {inputs}:"
+            " it was made with another version of the head: fit it again"
+        )
     batch = pose.expression.shape[:-1]
     identity = avatar.identity.expand(*batch, -1)
     vertices = head.vertices(identity, pose)

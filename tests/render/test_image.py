@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar3d.core import AvatarError, Camera
+from avatar3d.core import AvatarError, Basis, Camera
 from avatar3d.render import check_camera, frames, render
 from avatar3d.render.path import neutral, orbit_views, posed, view
 
@@ -105,6 +105,11 @@ def test_wrong_poses_and_avatars_are_said(doll) -> None:
         render(doll, replace(pose, root=pose.root * float("nan")), camera)
     with pytest.raises(AvatarError, match="another version of the head"):
         render(replace(doll, identity=torch.zeros(3)), pose, camera)
+    n = len(doll.gaussians)
+    layers = (torch.zeros(2, 64), torch.zeros(2))
+    older = Basis(torch.zeros(2, n, 3), torch.zeros(2, n, 4), torch.zeros(2, n, 3), layers)
+    with pytest.raises(AvatarError, match="64 pose numbers"):
+        render(replace(doll, basis=older), pose, camera)
     with pytest.raises(AvatarError, match="rides on a face"):
         binding = replace(doll.binding, face=doll.binding.face + 1)
         render(replace(doll, binding=binding), pose, camera)
