@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Arch:
     """Limits of one multiprocessor.
 
-    Source: "Technical Specifications per Compute Capability" of NVIDIA's CUDA C++ Programming Guide 13.0 (threads, blocks,
-    registers, shared memory); allocation units from `cuda_occupancy.h` of the toolkit 13.0.
+    Source: "Technical Specifications per Compute Capability" of NVIDIA's CUDA C++ Programming Guide 13.0 (threads,
+    blocks, registers, shared memory); allocation units from `cuda_occupancy.h` of the toolkit 13.0.
     """
 
     threads: int

@@ -1,7 +1,7 @@
 """What the CUDA compiler makes of every kernel, without a device: registers, memory, occupancy, instructions.
 
 `python -m tools.cuda_static` compiles cuda/gpu/*.cu for every architecture and compares with perf/cuda_static.json;
-`--write` renews that file, to be committed with the change that explains it. nvcc and nvdisasm are taken from PATH, from
+`--write` renews that file, to be committed with the change that explains it. nvcc and nvdisasm are taken from PATH,
 CUDA_HOME, or from the wheels nvidia-cuda-nvcc, nvidia-cuda-runtime and nvidia-cuda-nvdisasm.
 """
 
@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import site
 import subprocess
 import sys
@@ -30,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "perf" / "cuda_static.json"
 FLAGS = ("-std=c++17", "-O3", "--use_fast_math", "-I", str(ROOT / "cuda"))
 TOLERANCE = 0.05
-"""Growth of registers and of the hottest loop's length that passes unrecorded: another nvcc spends a few more or less."""
+"""Change of registers and of the hottest loop's length that passes unrecorded: another nvcc spends more or less."""
 
 Figures = dict[str, dict[str, dict[str, Any]]]
 """Kernel -> architecture -> figures."""
@@ -145,7 +144,9 @@ def regressions(found: Figures, record: Figures) -> list[str]:
                 said.append(f"{name} on {arch}: not in the record")
                 continue
             pairs = [(key, row[key], before[key]) for key in ("registers", "shared")]
-            pairs.append(("loop", row.get("loop", {}).get("instructions", 0), before.get("loop", {}).get("instructions", 0)))
+            pairs.append(
+                ("loop", row.get("loop", {}).get("instructions", 0), before.get("loop", {}).get("instructions", 0))
+            )
             for key, now, then in pairs:
                 # Less is better, but an improvement that is not recorded would hide the next regression.
                 if abs(now - then) > TOLERANCE * then + (2 if key != "shared" else 0):
@@ -187,7 +188,9 @@ def version(nvcc: Path) -> str:
 
 
 def _own_code() -> bytes:
-    return b"".join(Path(__file__).with_name(n).read_bytes() for n in ("cuda_static.py", "cuda_sass.py", "cuda_occupancy.py"))
+    return b"".join(
+        Path(__file__).with_name(n).read_bytes() for n in ("cuda_static.py", "cuda_sass.py", "cuda_occupancy.py")
+    )
 
 
 def main() -> int:

@@ -56,14 +56,16 @@ ISA_LEVELS = ("base", "avx2", "avx512")
 """Instruction sets by level; `base` is SSE4 on x86-64 and NEON on aarch64."""
 
 _RETURNS_VALUE = {"a3d_isa_supported", "a3d_isa"}
-_SCALARS = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "float": ctypes.c_float, "double": ctypes.c_double}
-_POINTERS = {
+C_TYPES = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "float": ctypes.c_float, "double": ctypes.c_double}
+"""What passes for a scalar; everything else in a signature is a pointer."""
+DTYPES = {
     "float*": (torch.float32,),
     "double*": (torch.float64,),
     "int32_t*": (torch.int32,),
     "int64_t*": (torch.int64,),
     "uint8_t*": (torch.uint8, torch.bool),
 }
+"""Tensor dtypes that may stand for a pointer."""
 _NAMES = ("libavatar3d_cpu.so", "libavatar3d_cpu.dylib", "avatar3d_cpu.dll")
 
 
@@ -94,6 +96,11 @@ def call(name: str, *arguments: Tensor | int | float | None) -> int:
     if code != 0 and name not in _RETURNS_VALUE:
         raise AvatarError(f"{name}: {library().a3d_last_error().decode()}")
     return code
+
+
+def c_types(signature: str) -> list[str]:
+    """Returns the parameter types of a signature, without `const`."""
+    return [t.replace("const ", "").strip() for t in signature.split(",") if t.strip()]
 
 
 def threads() -> int:
@@ -184,12 +191,12 @@ def _functions() -> dict[str, tuple]:
     """Returns name -> (ctypes function, accepted tensor dtypes of each parameter)."""
     loaded, table = library(), {}
     for name, signature in SIGNATURES.items():
-        types = [t.replace("const ", "").strip() for t in signature.split(",") if t.strip()]
+        types = c_types(signature)
         try:
             function = getattr(loaded, name)
         except AttributeError as error:
             raise AvatarError(f"the native library lacks {name}: rebuild it with `make native`") from error
         function.restype = ctypes.c_int32
-        function.argtypes = [_SCALARS.get(t, ctypes.c_void_p) for t in types]
-        table[name] = (function, [_POINTERS.get(t, ()) for t in types])
+        function.argtypes = [C_TYPES.get(t, ctypes.c_void_p) for t in types]
+        table[name] = (function, [DTYPES.get(t, ()) for t in types])
     return table
