@@ -1,0 +1,110 @@
+// Starts kernels through the CUDA driver, which is looked for when kernels are loaded and not before: the library loads
+// on machines without one. Needs driver 525 or newer (CUDA 12), whose libraries of kernels belong to no context, so that
+// one load serves every device.
+#include <dlfcn.h>
+#include <string.h>
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "avatar3d_gpu.h"
+#include "cpu/error.h"
+#include "gpu/launch.h"
+
+namespace a3d::gpu {
+namespace {
+// The driver's functions, by their documented C signatures (CUDA Driver API 12.0); handles are opaque pointers.
+struct Driver {
+  int (*cuInit)(unsigned);
+  int (*cuGetErrorString)(int, const char**);
+  int (*cuCtxGetCurrent)(void**);
+  int (*cuDevicePrimaryCtxRetain)(void**, int);
+  int (*cuCtxSetCurrent)(void*);
+  int (*cuLibraryLoadData)(void**, const void*, void*, void*, unsigned, void*, void*, unsigned);
+  int (*cuLibraryGetKernel)(void**, void*, const char*);
+  int (*cuLaunchKernel)(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**,
+                        void**);
+};
+
+std::mutex lock;
+Driver driver;
+void* library = nullptr;
+std::map<std::string, void*> found;
+
+int check(int code, const char* what) {
+  if (code == 0) return 0;
+  const char* text = nullptr;
+  if (driver.cuGetErrorString) driver.cuGetErrorString(code, &text);
+  return fail("%s: CUDA error %d, %s", what, code, text ? text : "unknown");
+}
+
+int open_driver() {
+  if (driver.cuLaunchKernel) return 0;
+  void* file = dlopen("libcuda.so.1", RTLD_NOW);
+  if (!file) return fail("no CUDA driver: %s", dlerror());
+  Driver d = {};
+  const struct {
+    const char* name;
+    void* to;
+  } wanted[] = {{"cuInit", &d.cuInit},
+                {"cuGetErrorString", &d.cuGetErrorString},
+                {"cuCtxGetCurrent", &d.cuCtxGetCurrent},
+                {"cuDevicePrimaryCtxRetain", &d.cuDevicePrimaryCtxRetain},
+                {"cuCtxSetCurrent", &d.cuCtxSetCurrent},
+                {"cuLibraryLoadData", &d.cuLibraryLoadData},
+                {"cuLibraryGetKernel", &d.cuLibraryGetKernel},
+                {"cuLaunchKernel", &d.cuLaunchKernel}};
+  for (const auto& w : wanted) {
+    void* symbol = dlsym(file, w.name);
+    if (!symbol) return fail("the CUDA driver lacks %s: it is older than 525 (CUDA 12)", w.name);
+    memcpy(w.to, &symbol, sizeof(symbol));
+  }
+  if (const int code = d.cuInit(0)) {
+    const char* text = nullptr;
+    d.cuGetErrorString(code, &text);
+    return fail("the CUDA driver does not start: error %d, %s", code, text ? text : "unknown");
+  }
+  driver = d;
+  return 0;
+}
+
+// PyTorch has made a context; a bare program has not.
+int need_context() {
+  void* context = nullptr;
+  if (const int code = check(driver.cuCtxGetCurrent(&context), "cuCtxGetCurrent")) return code;
+  if (context) return 0;
+  if (const int code = check(driver.cuDevicePrimaryCtxRetain(&context, 0), "cuDevicePrimaryCtxRetain")) return code;
+  return check(driver.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+}
+}  // namespace
+
+int launch_raw(const char* kernel, Grid grid, uint32_t threads, void* stream, const void* arguments, size_t) {
+  void* function = nullptr;
+  {
+    const std::lock_guard<std::mutex> guard(lock);
+    if (!library) return fail("%s: no kernels are loaded; call a3d_gpu_load", kernel);
+    if (const int code = need_context()) return code;
+    void*& known = found[kernel];
+    if (!known)
+      if (const int code = check(driver.cuLibraryGetKernel(&known, library, kernel), kernel)) return code;
+    function = known;
+  }
+  void* parameters[] = {const_cast<void*>(arguments)};
+  return check(driver.cuLaunchKernel(function, grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, parameters, nullptr),
+               kernel);
+}
+}  // namespace a3d::gpu
+
+using namespace a3d::gpu;
+
+extern "C" int32_t a3d_gpu_load(const uint8_t* image, int64_t) {
+  const std::lock_guard<std::mutex> guard(lock);
+  if (const int code = open_driver()) return code;
+  if (const int code = need_context()) return code;
+  void* loaded = nullptr;
+  if (const int code = check(driver.cuLibraryLoadData(&loaded, image, nullptr, nullptr, 0, nullptr, nullptr, 0), "a3d_gpu_load"))
+    return code;
+  library = loaded, found.clear();  // kernels of an earlier image may still run: it is kept
+  return 0;
+}

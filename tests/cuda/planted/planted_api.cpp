@@ -1,0 +1,7 @@
+#include "gpu/launch.h"
+#include "planted.h"
+
+extern "C" int32_t a3d_planted(const float* in, float* out, int64_t n, int32_t bug) {
+  const Planted args = {in, out, int32_t(n), bug};
+  return a3d::gpu::launch("planted", {uint32_t(n / 64)}, 64, nullptr, args);
+}
