@@ -124,6 +124,53 @@ A3D_API int32_t a3d_adam_step(float* value, const float* gradient, float* first,
                               int64_t rows, int64_t width, int64_t step, double rate, double beta1, double beta2,
                               double epsilon, int32_t threads);
 
+// ---- hash grid: cuda/math/field.h ----------------------------------------------------------------------------------
+// Features of m points in the unit cube: out m (levels features). table: rows features (1, 2, 4 or 8 features). scales:
+// of each level, cells across the cube; shapes levels 4: vertices along an axis, first row, rows, whether hashed.
+A3D_API int32_t a3d_grid_encode(const float* points, const float* table, const float* scales, const int64_t* shapes,
+                                int64_t m, int64_t levels, int64_t features, int64_t rows, float* out,
+                                int32_t threads);
+// Gradients of a3d_grid_encode by the table and by the points; either may be null.
+A3D_API int32_t a3d_grid_backward(const float* points, const float* table, const float* scales, const int64_t* shapes,
+                                  int64_t m, int64_t levels, int64_t features, int64_t rows, const float* g_out,
+                                  float* g_table, float* g_points, int32_t threads);
+
+// ---- mlp -----------------------------------------------------------------------------------------------------------
+// A network of dense layers with ReLU between them. widths: layers + 1 numbers; parameters: of each layer the matrix
+// (outputs inputs), then the bias. x m widths[0], out m widths[layers].
+A3D_API int32_t a3d_mlp_forward(const float* x, const float* parameters, const int64_t* widths, int64_t m,
+                                int64_t layers, float* out, int32_t threads);
+// Floats of the workspace of a3d_mlp_backward.
+A3D_API int32_t a3d_mlp_workspace(const int64_t* widths, int64_t m, int64_t layers, int64_t* floats);
+// Gradients of a3d_mlp_forward; g_x may be null.
+A3D_API int32_t a3d_mlp_backward(const float* x, const float* parameters, const int64_t* widths, int64_t m,
+                                 int64_t layers, const float* g_out, float* parts, float* g_x, float* g_parameters,
+                                 int32_t threads);
+
+// ---- rays: cuda/math/ray.h -----------------------------------------------------------------------------------------
+// Samples of r rays at near + (i + jitter) step, whole i from `first` (null: 0), in the occupied cells of a box (low x y
+// z, high x y z) of cells[0] x cells[1] x cells[2]; occupancy: z y x. offsets r + 1: where each ray's samples begin;
+// next (may be null): the i to go on with after `limit` samples, 2^31 - 1 at the end of the ray.
+A3D_API int32_t a3d_ray_count(const float* origins, const float* directions, const float* near, const float* far,
+                              const float* jitter, const int32_t* first, const uint8_t* occupancy,
+                              const int64_t* cells, const float* box, float step, int64_t limit, int64_t r,
+                              int64_t* offsets, int32_t* next, int32_t threads);
+// Writes the samples that a3d_ray_count counted: their t, and the ray of each.
+A3D_API int32_t a3d_ray_fill(const float* origins, const float* directions, const float* near, const float* far,
+                             const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
+                             const float* box, float step, int64_t limit, int64_t r, const int64_t* offsets, float* t,
+                             int32_t* ray_of, int32_t threads);
+// Light along r rays of packed samples (density m, colour m 3, t m, dt m; those of ray i are [offsets[i],
+// offsets[i + 1])): rgb r 3, alpha r, depth r (weighted t), weights m, and `used` r, the samples before the ray was opaque.
+A3D_API int32_t a3d_volume_forward(const float* density, const float* colour, const float* t, const float* dt,
+                                   const int64_t* offsets, int64_t r, float* rgb, float* alpha, float* depth,
+                                   float* weights, int32_t* used, int32_t threads);
+// Gradients of a3d_volume_forward by density and colour; all given ones but g_rgb may be null.
+A3D_API int32_t a3d_volume_backward(const float* colour, const float* t, const float* dt, const int64_t* offsets,
+                                    int64_t r, float* alpha, float* weights, int32_t* used, const float* g_rgb,
+                                    const float* g_alpha, const float* g_depth, const float* g_weights,
+                                    float* g_density, float* g_colour, int32_t threads);
+
 #ifdef __cplusplus
 }
 #endif

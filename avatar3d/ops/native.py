@@ -49,6 +49,22 @@ SIGNATURES: dict[str, str] = {
     "float*, int32_t",
     "a3d_adam_step": "float*, const float*, float*, float*, const uint8_t*, int64_t, int64_t, int64_t, double, double, "
     "double, double, int32_t",
+    "a3d_grid_encode": "const float*, const float*, const float*, const int64_t*, int64_t, int64_t, int64_t, int64_t, "
+    "float*, int32_t",
+    "a3d_grid_backward": "const float*, const float*, const float*, const int64_t*, int64_t, int64_t, int64_t, "
+    "int64_t, const float*, float*, float*, int32_t",
+    "a3d_mlp_forward": "const float*, const float*, const int64_t*, int64_t, int64_t, float*, int32_t",
+    "a3d_mlp_workspace": "const int64_t*, int64_t, int64_t, int64_t*",
+    "a3d_mlp_backward": "const float*, const float*, const int64_t*, int64_t, int64_t, const float*, float*, float*, "
+    "float*, int32_t",
+    "a3d_ray_count": "const float*, const float*, const float*, const float*, const float*, const int32_t*, "
+    "const uint8_t*, const int64_t*, const float*, float, int64_t, int64_t, int64_t*, int32_t*, int32_t",
+    "a3d_ray_fill": "const float*, const float*, const float*, const float*, const float*, const int32_t*, "
+    "const uint8_t*, const int64_t*, const float*, float, int64_t, int64_t, const int64_t*, float*, int32_t*, int32_t",
+    "a3d_volume_forward": "const float*, const float*, const float*, const float*, const int64_t*, int64_t, float*, "
+    "float*, float*, float*, int32_t*, int32_t",
+    "a3d_volume_backward": "const float*, const float*, const float*, const int64_t*, int64_t, float*, float*, "
+    "int32_t*, const float*, const float*, const float*, const float*, float*, float*, int32_t",
 }
 """C parameter types of every function, as in cuda/avatar3d.h (a test compares them). All return int32_t."""
 

@@ -24,12 +24,14 @@ constexpr int kLanes = 4;
 
 typedef float F __attribute__((vector_size(kLanes * 4)));      // lanes of a vector
 typedef int32_t I __attribute__((vector_size(kLanes * 4)));    // what comparing two F gives: -1 true, 0 false
+typedef uint32_t U __attribute__((vector_size(kLanes * 4)));   // the same bits, for indices and hashes
 typedef float FU __attribute__((vector_size(kLanes * 4), aligned(4)));  // F at any address
 typedef int32_t IU __attribute__((vector_size(kLanes * 4), aligned(4)));
 
 A3D_INLINE F splat(float x) { return F{} + x; }
 A3D_INLINE F load(const float* p) { return *(const FU*)p; }
 A3D_INLINE void store(float* p, F v) { *(FU*)p = v; }
+A3D_INLINE void store(uint32_t* p, U v) { *(IU*)p = (I)v; }
 A3D_INLINE F as_float(I v) { return (F)v; }
 A3D_INLINE I as_int(F v) { return (I)v; }
 // The first `lanes` of them; the others are 0, or not written.
@@ -114,6 +116,15 @@ A3D_INLINE F gather(const float* base, I index) {
   return F{base[index[0]], base[index[1]], base[index[2]], base[index[3]]};
 }
 #endif
+
+// Of numbers in [0, 2^31).
+A3D_INLINE U truncate(F a) { return (U)__builtin_convertvector(a, I); }
+A3D_INLINE F to_float(U v) { return to_float((I)v); }
+// row - size where row >= size; both less than 2^31.
+A3D_INLINE U wrap(U row, uint32_t size) {
+  const I beyond = (I)row - int32_t(size);
+  return (U)(beyond < 0 ? (I)row : beyond);
+}
 
 A3D_INLINE F abs(F a) { return (F)((I)a & 0x7fffffff); }
 A3D_INLINE bool any(I mask) { return bits(mask) != 0; }

@@ -1,0 +1,163 @@
+// Loops of the hash grid. Indices and weights are made for kLanes points at a time; rows are then read point by point,
+// a whole row in one load: gathers would take four times as many loads.
+#include "cpu/hashgrid.h"
+
+#include "cpu/simd.h"
+#include "math/field.h"
+
+namespace a3d::A3D_ISA {
+namespace {
+
+constexpr int kCorners = 8;
+
+// A row of features as vectors of at most four, at any address.
+template <int features>
+struct Row {
+  static constexpr int kWide = features < 4 ? features : 4, kCount = features / kWide;
+  typedef float V __attribute__((vector_size(kWide * 4), aligned(4)));
+  V v[kCount];
+};
+template <>
+struct Row<1> {
+  static constexpr int kWide = 1, kCount = 1;
+  typedef float V;
+  V v[1];
+};
+
+// Where kLanes points read one level, and how much of it they take.
+struct Reading {
+  alignas(64) uint32_t row[kCorners][kLanes];  // in floats from the table's begin
+  alignas(64) float weight[kCorners][kLanes];
+};
+
+template <int features>
+A3D_INLINE void locate(const GridLevel& level, const GridCell<F, U>& cell, Reading& reading) {
+  for (int k = 0; k < kCorners; k++) {
+    store(reading.row[k], (grid_row(level, cell, k) + level.offset) * uint32_t(features));
+    store(reading.weight[k], grid_weight(cell, k));
+  }
+}
+
+// Asks for rows early: those of hashed levels lie anywhere.
+A3D_INLINE void prefetch(const float* table, const Reading& reading, int lanes) {
+  for (int k = 0; k < kCorners; k++)
+    for (int i = 0; i < lanes; i++) __builtin_prefetch(table + reading.row[k][i]);
+}
+
+A3D_INLINE void load_points(const GridJob& job, int64_t first, int lanes, F* point) {
+  load_rows<3>(job.points + 3 * first, point, lanes);
+}
+
+template <int features>
+void encode(const GridJob& job, int64_t begin, int64_t end) {
+  typedef Row<features> R;
+  typedef typename R::V V;
+  const int64_t width = job.count * features;
+  for (int64_t first = begin; first < end; first += kLanes) {
+    const int lanes = end - first < kLanes ? int(end - first) : kLanes;
+    F point[3];
+    load_points(job, first, lanes, point);
+    Reading readings[2];
+    locate<features>(job.levels[0], grid_cell<U>(job.levels[0], point), readings[0]);
+    for (int64_t l = 0; l < job.count; l++) {
+      if (l + 1 < job.count) {
+        Reading& next = readings[(l + 1) & 1];
+        locate<features>(job.levels[l + 1], grid_cell<U>(job.levels[l + 1], point), next);
+        if (job.levels[l + 1].hashed) prefetch(job.table, next, lanes);
+      }
+      const Reading& reading = readings[l & 1];
+      for (int i = 0; i < lanes; i++) {
+        V total[R::kCount] = {};
+        for (int k = 0; k < kCorners; k++) {
+          const R& row = *(const R*)(job.table + reading.row[k][i]);
+          for (int j = 0; j < R::kCount; j++) total[j] += reading.weight[k][i] * row.v[j];
+        }
+        V* out = (V*)(job.out + (first + i) * width + l * features);
+        for (int j = 0; j < R::kCount; j++) out[j] = total[j];
+      }
+    }
+  }
+}
+
+template <int features>
+void backward_table(const GridJob& job, int64_t l) {
+  typedef Row<features> R;
+  const GridLevel& level = job.levels[l];
+  float* const own = job.g_table + int64_t(level.offset) * features;
+  for (int64_t i = 0; i < int64_t(level.size) * features; i++) own[i] = 0;
+  const int64_t width = job.count * features;
+  Reading readings[2];
+  F point[3];
+  load_points(job, 0, job.m < kLanes ? int(job.m) : kLanes, point);
+  locate<features>(level, grid_cell<U>(level, point), readings[0]);
+  for (int64_t first = 0, turn = 0; first < job.m; first += kLanes, turn ^= 1) {
+    const int lanes = job.m - first < kLanes ? int(job.m - first) : kLanes;
+    const int64_t next = first + kLanes;
+    if (next < job.m) {
+      const int ahead = job.m - next < kLanes ? int(job.m - next) : kLanes;
+      load_points(job, next, ahead, point);
+      locate<features>(level, grid_cell<U>(level, point), readings[turn ^ 1]);
+      if (level.hashed) prefetch(job.g_table, readings[turn ^ 1], ahead);
+    }
+    const Reading& reading = readings[turn];
+    for (int i = 0; i < lanes; i++) {
+      const R& g = *(const R*)(job.g_out + (first + i) * width + l * features);
+      for (int k = 0; k < kCorners; k++) {
+        R& row = *(R*)(job.g_table + reading.row[k][i]);
+        for (int j = 0; j < R::kCount; j++) row.v[j] += reading.weight[k][i] * g.v[j];
+      }
+    }
+  }
+}
+
+template <int features>
+void backward_points(const GridJob& job, int64_t begin, int64_t end) {
+  const int64_t width = job.count * features;
+  for (int64_t first = begin; first < end; first += kLanes) {
+    const int lanes = end - first < kLanes ? int(end - first) : kLanes;
+    F point[3], gradient[3] = {};
+    load_points(job, first, lanes, point);
+    for (int64_t l = 0; l < job.count; l++) {
+      const GridLevel& level = job.levels[l];
+      const GridCell<F, U> cell = grid_cell<U>(level, point);
+      alignas(64) float inner[kCorners][kLanes] = {};
+      Reading reading;
+      locate<features>(level, cell, reading);
+      for (int i = 0; i < lanes; i++) {
+        const float* g = job.g_out + (first + i) * width + l * features;
+        for (int k = 0; k < kCorners; k++) {
+          const float* row = job.table + reading.row[k][i];
+          float total = 0;
+          for (int j = 0; j < features; j++) total += g[j] * row[j];
+          inner[k][i] = total;
+        }
+      }
+      F products[kCorners];
+      for (int k = 0; k < kCorners; k++) products[k] = load(inner[k]);
+      grid_vjp(level, cell, point, products, gradient);
+    }
+    store_rows<3>(job.g_points + 3 * first, gradient, lanes);
+  }
+}
+}  // namespace
+
+// One instance for each number of features.
+#define A3D_BY_FEATURES(function, ...)         \
+  switch (features) {                          \
+    case 1: return function<1>(__VA_ARGS__);   \
+    case 2: return function<2>(__VA_ARGS__);   \
+    case 4: return function<4>(__VA_ARGS__);   \
+    case 8: return function<8>(__VA_ARGS__);   \
+  }
+
+void grid_encode(const GridJob& job, int features, int64_t begin, int64_t end) {
+  A3D_BY_FEATURES(encode, job, begin, end)
+}
+void grid_backward_table(const GridJob& job, int features, int64_t level) {
+  A3D_BY_FEATURES(backward_table, job, level)
+}
+void grid_backward_points(const GridJob& job, int features, int64_t begin, int64_t end) {
+  A3D_BY_FEATURES(backward_points, job, begin, end)
+}
+
+}  // namespace a3d::A3D_ISA

@@ -1,0 +1,56 @@
+// Loops of volume compositing: exponentials for all samples of some rays at once, then ray by ray.
+#include "cpu/ray.h"
+
+#include "cpu/simd.h"
+#include "math/field.h"
+#include "math/ray.h"
+
+namespace a3d::A3D_ISA {
+
+void volume_forward(const VolumeJob& job, int64_t begin, int64_t end) {
+  const int64_t first = job.offsets[begin], last = job.offsets[end];
+  for (int64_t i = first; i < last; i += kLanes) {
+    const int lanes = last - i < kLanes ? int(last - i) : kLanes;
+    store(job.weights + i, absorbed(load(job.density + i, lanes) * load(job.dt + i, lanes)), lanes);
+  }
+  for (int64_t ray = begin; ray < end; ray++) {
+    const int64_t from = job.offsets[ray], to = job.offsets[ray + 1];
+    float left = 1, rgb[3] = {}, alpha = 0, depth = 0;
+    int64_t i = from;
+    for (; i < to && left > kOpaque; i++) {
+      const float w = left * job.weights[i];
+      for (int c = 0; c < 3; c++) rgb[c] += w * job.colour[3 * i + c];
+      alpha += w;
+      depth += w * job.t[i];
+      left -= w;
+      job.weights[i] = w;
+    }
+    job.used[ray] = int32_t(i - from);
+    for (; i < to; i++) job.weights[i] = 0;
+    for (int c = 0; c < 3; c++) job.rgb[3 * ray + c] = rgb[c];
+    job.alpha[ray] = alpha;
+    job.depth[ray] = depth;
+  }
+}
+
+void volume_backward(const VolumeJob& job, const VolumeGradients& g, int64_t begin, int64_t end) {
+  for (int64_t ray = begin; ray < end; ray++) {
+    const int64_t from = job.offsets[ray], to = job.offsets[ray + 1], stop = from + job.used[ray];
+    const float* g_rgb = g.rgb + 3 * ray;
+    const float g_alpha = g.alpha ? g.alpha[ray] : 0, g_depth = g.depth ? g.depth[ray] : 0;
+    for (int64_t i = stop; i < to; i++) g.density[i] = g.colour[3 * i] = g.colour[3 * i + 1] = g.colour[3 * i + 2] = 0;
+    // From the back: `behind` is what the samples behind this one contribute, `left` the light that passes it.
+    float behind = 0, left = 1 - job.alpha[ray];
+    for (int64_t i = stop - 1; i >= from; i--) {
+      const float w = job.weights[i], *colour = job.colour + 3 * i;
+      const float slope = g_rgb[0] * colour[0] + g_rgb[1] * colour[1] + g_rgb[2] * colour[2] + g_alpha +
+                          g_depth * job.t[i] + (g.weights ? g.weights[i] : 0);
+      g.density[i] = job.dt[i] * (left * slope - behind);
+      for (int c = 0; c < 3; c++) g.colour[3 * i + c] = w * g_rgb[c];
+      behind += w * slope;
+      left += w;
+    }
+  }
+}
+
+}  // namespace a3d::A3D_ISA

@@ -1,0 +1,99 @@
+// Entry points of rays: samples in occupied space, and volume compositing.
+#include "cpu/ray.h"
+
+#include "avatar3d.h"
+#include "cpu/error.h"
+#include "cpu/pool.h"
+#include "math/ray.h"
+
+namespace {
+using namespace a3d;
+
+// Fills `rays`; returns what is wrong, or 0.
+int32_t read_rays(const float* origins, const float* directions, const float* near, const float* far,
+                  const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
+                  const float* box, float step, int64_t limit, Rays& rays) {
+  rays = {origins, directions, near, far, jitter, first, occupancy, {}, {}, {}, {}, step, int32_t(limit)};
+  if (!(step > 0) || limit < 1 || limit >= kRayDone)
+    return fail("rays: step %g, limit %lld; both must be more than 0", double(step), (long long)limit);
+  for (int c = 0; c < 3; c++) {
+    const float low = box[c], high = box[3 + c];
+    if (!(low < high) || cells[c] < 1 || cells[c] > 4096)
+      return fail("rays: a box from %g to %g in %lld cells", double(low), double(high), (long long)cells[c]);
+    rays.cells[c] = int32_t(cells[c]);
+    rays.low[c] = low, rays.high[c] = high, rays.per_metre[c] = float(cells[c]) / (high - low);
+  }
+  return 0;
+}
+
+int64_t chunks(int64_t r) { return (r + kRayChunk - 1) / kRayChunk; }
+int64_t end_of(int64_t chunk, int64_t r) { return (chunk + 1) * kRayChunk < r ? (chunk + 1) * kRayChunk : r; }
+
+struct Count {
+  int64_t samples = 0;
+  void operator()(float) { samples++; }
+};
+
+struct Write {
+  float* t;
+  void operator()(float at) { *t++ = at; }
+};
+}  // namespace
+
+extern "C" {
+
+int32_t a3d_ray_count(const float* origins, const float* directions, const float* near, const float* far,
+                      const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
+                      const float* box, float step, int64_t limit, int64_t r, int64_t* offsets, int32_t* next,
+                      int32_t threads) {
+  Rays rays;
+  if (read_rays(origins, directions, near, far, jitter, first, occupancy, cells, box, step, limit, rays)) return 1;
+  Pool::run(chunks(r), threads, [&](int64_t chunk) {
+    for (int64_t ray = chunk * kRayChunk; ray < end_of(chunk, r); ray++) {
+      Count count;
+      const int32_t to = walk(rays, ray, count);
+      offsets[ray + 1] = count.samples;
+      if (next) next[ray] = to;
+    }
+  });
+  offsets[0] = 0;
+  for (int64_t ray = 0; ray < r; ray++) offsets[ray + 1] += offsets[ray];
+  return 0;
+}
+
+int32_t a3d_ray_fill(const float* origins, const float* directions, const float* near, const float* far,
+                     const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
+                     const float* box, float step, int64_t limit, int64_t r, const int64_t* offsets, float* t,
+                     int32_t* ray_of, int32_t threads) {
+  Rays rays;
+  if (read_rays(origins, directions, near, far, jitter, first, occupancy, cells, box, step, limit, rays)) return 1;
+  Pool::run(chunks(r), threads, [&](int64_t chunk) {
+    for (int64_t ray = chunk * kRayChunk; ray < end_of(chunk, r); ray++) {
+      Write write{t + offsets[ray]};
+      walk(rays, ray, write);
+      for (int64_t i = offsets[ray]; i < offsets[ray + 1]; i++) ray_of[i] = int32_t(ray);
+    }
+  });
+  return 0;
+}
+
+int32_t a3d_volume_forward(const float* density, const float* colour, const float* t, const float* dt,
+                           const int64_t* offsets, int64_t r, float* rgb, float* alpha, float* depth, float* weights,
+                           int32_t* used, int32_t threads) {
+  const VolumeJob job{density, colour, t, dt, offsets, rgb, alpha, depth, weights, used};
+  const auto loop = A3D_PICK(volume_forward);
+  Pool::run(chunks(r), threads, [&](int64_t chunk) { loop(job, chunk * kRayChunk, end_of(chunk, r)); });
+  return 0;
+}
+
+int32_t a3d_volume_backward(const float* colour, const float* t, const float* dt, const int64_t* offsets, int64_t r,
+                            float* alpha, float* weights, int32_t* used, const float* g_rgb, const float* g_alpha,
+                            const float* g_depth, const float* g_weights, float* g_density, float* g_colour,
+                            int32_t threads) {
+  const VolumeJob job{nullptr, colour, t, dt, offsets, nullptr, alpha, nullptr, weights, used};
+  const VolumeGradients gradients{g_rgb, g_alpha, g_depth, g_weights, g_density, g_colour};
+  const auto loop = A3D_PICK(volume_backward);
+  Pool::run(chunks(r), threads, [&](int64_t chunk) { loop(job, gradients, chunk * kRayChunk, end_of(chunk, r)); });
+  return 0;
+}
+}
