@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar3d.core import AvatarError, Basis, Binding, Gaussians
-from avatar3d.ops import native, reference_fit
+from avatar3d.ops import backends, native, reference_fit
 
 _FRAME = 24  # floats of a triangle's frame, as in cuda/cpu/pose.h
 _CHUNK = 256  # splats of a task there
@@ -54,9 +54,11 @@ def pose_splats(
                 f"blend.pose_splats: weights for {tuple(weights.shape[:-1])} poses, "
                 f"vertices for {tuple(vertices.shape[:-2])}"
             )
-    tensors = [gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.sh, vertices]
-    tensors += [] if basis is None or weights is None else [basis.means, basis.quats, basis.sh, weights]
-    if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
+    tensors = {name: getattr(gaussians, name) for name in ("means", "quats", "log_scales", "sh")}
+    tensors |= {"vertices": vertices, "faces": faces, "binding.face": binding.face, "binding.bary": binding.bary}
+    if basis is not None and weights is not None:
+        tensors |= {"basis.means": basis.means, "basis.quats": basis.quats, "basis.sh": basis.sh, "weights": weights}
+    if backends.choose("pose", tensors) == "reference":
         return reference_fit.pose_splats(gaussians, binding, basis, weights, vertices, faces)
 
     batch, n = vertices.shape[:-2], len(gaussians)

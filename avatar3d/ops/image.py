@@ -5,7 +5,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from avatar3d.core import AvatarError
-from avatar3d.ops import native, reference_fit
+from avatar3d.ops import backends, native, reference_fit
 
 _TILE = (128, 64)  # rows and columns, as in cuda/cpu/loss.h
 
@@ -37,8 +37,8 @@ def l1_ssim(
         raise AvatarError(f"l1_ssim: render, target and weight do not fit: {shapes}")
     if not 0 <= ssim_share <= 1:
         raise AvatarError(f"l1_ssim: the share is {ssim_share}; give a number in [0, 1]")
-    tensors = [x for x in (render, target, weight) if x is not None]
-    if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
+    tensors = {"render": render, "target": target} | ({} if weight is None else {"weight": weight})
+    if backends.choose("loss", tensors) == "reference":
         return reference_fit.l1_ssim(render, target, weight, ssim_share)
     return _L1Ssim.apply(render, target, weight, ssim_share)  # type: ignore[return-value]
 
@@ -51,7 +51,7 @@ def to_bytes(
     The native kernel serves float32 on the CPU, the PyTorch twin everything else, with the same bits.
     """
     rgb, alpha = rgb.detach(), None if alpha is None else alpha.detach()
-    if rgb.dtype != torch.float32 or rgb.device.type != "cpu" or not native.available():
+    if backends.choose("bytes", {"rgb": rgb} | ({} if alpha is None else {"alpha": alpha})) == "reference":
         return reference_fit.to_bytes(rgb, alpha)
     out = torch.empty(*rgb.shape[:-1], 3 if alpha is None else 4, dtype=torch.uint8)
     native.call(
@@ -87,7 +87,8 @@ def composite(
     if images.shape != (m, h, w, 3) or background.shape != (len(rows), 3):
         shapes = [tuple(x.shape) for x in (images, masks, rows, background)]
         raise AvatarError(f"composite: images, masks, rows and background do not fit: {shapes}")
-    if background.dtype != torch.float32 or images.device.type != "cpu" or not native.available():
+    tensors = {"images": images, "masks": masks, "rows": rows, "background": background}
+    if backends.choose("composite", tensors) == "reference":
         return reference_fit.composite(images, masks, rows, background, shrink)
     target, mask = (torch.empty(len(rows), h // shrink, w // shrink, *c) for c in ((3,), ()))
     native.call(

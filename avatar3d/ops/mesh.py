@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Int32
 from torch import Tensor
 
-from avatar3d.core import AvatarError, Camera
-from avatar3d.ops import native
+from avatar3d.core import Camera
+from avatar3d.ops import backends, native, reference_mesh
 
 NEAR = 1e-3
 """Metres: nothing nearer to the camera plane is drawn."""
@@ -33,7 +33,11 @@ class MeshRender:
 
 
 def rasterize(
-    vertices: Float[Tensor, "*b v 3"], faces: Int[Tensor, "f 3"], camera: Camera, cull: bool = False
+    vertices: Float[Tensor, "*b v 3"],
+    faces: Int[Tensor, "f 3"],
+    camera: Camera,
+    cull: bool = False,
+    backend: str = "auto",
 ) -> MeshRender:
     """Returns the nearest face at each pixel centre; the same bits for any number of threads.
 
@@ -41,19 +45,20 @@ def rasterize(
     a non-finite vertex are dropped. The result carries no gradient: `interpolate` passes it to attributes.
 
     Args:
-        vertices: World space, metres, float32 on the CPU; a batch or one mesh.
+        vertices: World space, metres, float32; a batch or one mesh.
         faces: Vertex ids.
         camera: One camera or a batch; it and the vertices broadcast.
         cull: Leave out faces that wind clockwise as seen from the camera (back faces of a head).
+        backend: `auto` (by the tensors' device), `cpu`, `pytorch3d` (CUDA), or `reference` (PyTorch, any type, slow).
 
     Raises:
-        AvatarError: On a wrong dtype or device, or a vertex id out of range.
+        AvatarError: On a wrong dtype or device, a vertex id out of range, or a backend that is not live.
     """
-    if vertices.dtype != torch.float32 or vertices.device.type != "cpu":
-        raise AvatarError(
-            f"mesh.rasterize: vertices are {vertices.dtype} on {vertices.device}; give float32 on the CPU"
-        )
+    lens = {"w2c": camera.w2c.to(vertices.dtype), "K": camera.K.to(vertices.dtype)}
+    chosen = backends.choose("mesh", {"vertices": vertices, "faces": faces} | lens, backend)
     batch = torch.broadcast_shapes(vertices.shape[:-2], camera.w2c.shape[:-2], camera.K.shape[:-2])
+    if chosen != "cpu":
+        return _other(vertices, faces, camera, cull, chosen, batch)
     views = batch.numel()
     h, w = camera.height, camera.width
     shared = vertices.shape[:-2].numel() == 1  # one mesh for all the views is not copied
@@ -75,6 +80,24 @@ def rasterize(
     depth = torch.empty((*batch, h, w))
     native.call("a3d_mesh_draw", views, f, w, h, NEAR, records, offsets, pairs, face, bary, depth, threads)
     return MeshRender(face, bary, depth)
+
+
+def _other(vertices: Tensor, faces: Tensor, camera: Camera, cull: bool, backend: str, batch: torch.Size) -> MeshRender:
+    """Draws by a backend other than the native library."""
+    many, w2c, K = (
+        x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (vertices, camera.w2c, camera.K)
+    )
+    if backend == "pytorch3d":
+        from avatar3d.ops.backends import pytorch3d
+
+        views = Camera(w2c, K, camera.width, camera.height)
+        drawn = pytorch3d.rasterize(many.detach(), faces, views, cull, NEAR)
+    else:
+        one = [Camera(w2c[i], K[i], camera.width, camera.height) for i in range(len(many))]
+        rows = [reference_mesh.rasterize(v.detach(), faces, c, cull, NEAR) for v, c in zip(many, one, strict=True)]
+        drawn = tuple(torch.stack(parts) for parts in zip(*rows, strict=True))
+    face, bary, depth = (x.reshape(*batch, *x.shape[1:]) for x in drawn)
+    return MeshRender(face.to(torch.int32), bary.to(vertices.dtype), depth.to(vertices.dtype))
 
 
 def interpolate(

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from avatar3d.core import AvatarError
-from avatar3d.ops import native, reference_fit
+from avatar3d.ops import backends, native, reference_fit
 
 
 def adam_step(
@@ -42,7 +42,8 @@ def adam_step(
     if step < 1:
         raise AvatarError(f"adam_step: step is {step}; steps count from 1")
     value = value.detach()
-    if any(x.dtype != torch.float32 or x.device.type != "cpu" for x in tensors) or not native.available():
+    named = dict(zip(("value", "gradient", "first moment", "second moment"), tensors, strict=True))
+    if backends.choose("adam", named if skip is None else named | {"skip": skip}) == "reference":
         reference_fit.adam_step(value, gradient, moments, step, rate, betas, epsilon, skip)
         return
     rows = value.shape[0] if value.dim() else 1

@@ -94,7 +94,7 @@ def _drawn(gaussians: Gaussians, camera: Camera) -> Bool[Tensor, " n"]:
         centre, covariance, z, colour = project(gaussians, camera)
         everything = torch.cat([centre, covariance.flatten(1), z[:, None], colour, gaussians.logits[:, None]], dim=-1)
         # Huge but finite scales overflow in the native float32, too.
-        bounded = everything.abs().amax(dim=-1) < 1e18 if len(z) else torch.zeros(0, dtype=torch.bool)
+        bounded = everything.abs().amax(dim=-1) < 1e18 if len(z) else z.new_zeros(0, dtype=torch.bool)
         bounded &= gaussians.quats.norm(dim=-1) > 0
         return bounded & (z > NEAR) & (torch.linalg.det(covariance) > 0) & (gaussians.opacities > ALPHA_MIN)
 

@@ -26,7 +26,9 @@ def rasterize(
     edges = edges * det.sign()[:, None, None]
     owned = swapped ^ (det < 0)[:, None]
 
-    ys, xs = torch.meshgrid(torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5, indexing="ij")
+    device = vertices.device
+    axes = (torch.arange(size, device=device) + 0.5 for size in (camera.height, camera.width))
+    ys, xs = torch.meshgrid(*axes, indexing="ij")
     pixels = torch.stack([xs, ys, torch.ones_like(xs)], -1).double().reshape(-1, 3)
     e = torch.einsum("fec,mc->mfe", edges, pixels)
     inverse_z = e.sum(-1) / det.abs().clamp_min(1e-300)
@@ -35,7 +37,7 @@ def rasterize(
         inside &= det < 0
     inverse_z = torch.where(inside, inverse_z, torch.zeros_like(inverse_z))
     nearest, face = inverse_z.max(-1)  # the first of equals, as the kernel
-    weights = e[torch.arange(len(pixels)), face]
+    weights = e[torch.arange(len(pixels), device=device), face]
     bary = weights / weights.sum(-1, keepdim=True)
     hit = nearest > 0
     h, w = camera.height, camera.width

@@ -7,11 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar3d.core import AvatarError, Camera, Gaussians, Render
-from avatar3d.ops import native, reference
+from avatar3d.ops import backends, native, reference
 from avatar3d.ops.scratch import Scratch
 
 BACKENDS = ("cpu", "reference")
-"""`cpu`: the native library, float32. `reference`: plain PyTorch, any float type, slow."""
+"""Those of every machine. `cpu`: the native library, float32. `reference`: plain PyTorch, any float type, slow. `cuda`
+and `gsplat` need a device: `ops.backends`."""
 
 SH_BASES = (1, 4, 9, 16)
 _SLOT_LIMIT = 1 << 26
@@ -36,7 +37,7 @@ def rasterize(
         gaussians: n splats in the world, metres; one set or a batch `*b` of poses.
         camera: One or a batch `*b` of the same shape; a side without a batch is shared by all views.
         background: sRGB in [0, 1] behind the splats, one or one per view; black without.
-        backend: `auto` (the native library), or one of `BACKENDS`.
+        backend: `auto` (the fastest live one on the tensors' device), `cuda`, `gsplat`, `cpu` or `reference`.
         contribution: Also return `aux["contribution"]`, of the shape of `gaussians.logits`: each splat's sum of blend
             weights over the pixels of its views (costs about a backward pass).
 
@@ -44,14 +45,18 @@ def rasterize(
         `rgb`, `alpha`, and `depth` = alpha-weighted camera-space z in metres.
 
     Raises:
-        AvatarError: Wrong shapes, types or devices, a camera that is not finite, or a missing native library.
+        AvatarError: Wrong shapes, types or devices, a camera that is not finite, or a backend that is not live.
     """
-    batch = _check(gaussians, camera, background, backend)
+    batch, chosen = _check(gaussians, camera, background, backend)
     if background is None:
         background = gaussians.means.new_zeros(3)
     K = camera.K.expand(*camera.w2c.shape[:-2], 3, 3)
-    if backend == "reference":
+    if chosen == "reference":
         render = reference.rasterize(gaussians, replace(camera, K=K), background)
+    elif chosen == "gsplat":
+        from avatar3d.ops.backends import gsplat
+
+        render = gsplat.rasterize(gaussians, replace(camera, K=K), background)
     else:
         tensors = (gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.logits, gaussians.sh)
         poses = gaussians.means.ndim - 2
@@ -102,8 +107,8 @@ def _gathered(gaussians: Gaussians, camera: Camera, backend: str, images: list[T
     return [grad[..., 0, :] / reference.SH_C0 for grad in grads]
 
 
-def _check(gaussians: Gaussians, camera: Camera, background: Tensor | None, backend: str) -> torch.Size:
-    """Returns the batch shape of the views after checking every input."""
+def _check(gaussians: Gaussians, camera: Camera, background: Tensor | None, backend: str) -> tuple[torch.Size, str]:
+    """Returns the batch shape of the views and the backend after checking every input."""
     n, batch = len(gaussians), gaussians.means.shape[:-2]
     means = gaussians.means
     wanted = {"means": (n, 3), "quats": (n, 4), "log_scales": (n, 3), "logits": (n,)}
@@ -126,27 +131,17 @@ def _check(gaussians: Gaussians, camera: Camera, background: Tensor | None, back
         raise AvatarError(f"rasterize: image size {camera.width} x {camera.height}; both must be at least 1")
     if background is not None and background.shape not in ((3,), (*batch, 3)):
         raise AvatarError(f"rasterize: background has shape {tuple(background.shape)}, expected (3,) or {(*batch, 3)}")
-    if backend not in ("auto", *BACKENDS):
-        raise AvatarError(f"rasterize: unknown backend '{backend}'; choose from auto, {', '.join(BACKENDS)}")
     given = {name: getattr(gaussians, name) for name in (*wanted, "sh")} | {"w2c": camera.w2c, "K": camera.K}
     if background is not None:
         given["background"] = background
-    dtype, device = means.dtype, means.device
+    chosen = backends.choose("splat", given, backend)
     for name, value in given.items():
-        if value.dtype != dtype or value.device != device:
-            raise AvatarError(
-                f"rasterize: {name} is {value.dtype} on {value.device}, means are {dtype} on {device}; "
-                "use one type and device"
-            )
-    if backend != "reference" and (dtype != torch.float32 or device.type != "cpu"):
-        raise AvatarError(
-            f"rasterize: means is {dtype} on {device}; the native library takes float32 on the CPU "
-            '(`.float().cpu()`, or backend="reference")'
-        )
+        if value.dtype != means.dtype:
+            raise AvatarError(f"rasterize: {name} is {value.dtype}, means are {means.dtype}; use one type")
     # A sum is not finite when one element is not, and costs one small call each.
     if not bool(torch.isfinite(camera.w2c.sum() + camera.K.sum())):
         raise AvatarError("rasterize: the camera's w2c or K holds a NaN or an infinity")
-    return batch
+    return batch, chosen
 
 
 class _Rasterize(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Splats by gsplat's CUDA rasterizer (Ye et al. 2024; written against 1.5.3, the only file that imports it).
 
-Not run on a device by us: the arguments are checked against the published signature, and the mathematics against gsplat's
-own PyTorch functions (tests/ops/test_backends_gsplat.py).
+Not run on a device by us: the arguments are checked against the published signature, and the mathematics against
+gsplat's own PyTorch functions (tests/ops/test_gsplat.py).
 """
 
 import torch

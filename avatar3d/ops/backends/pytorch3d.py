@@ -23,7 +23,7 @@ def probe() -> None:
 def rasterize(
     vertices: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"], camera: Camera, cull: bool, near: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns face ids (b h w, int32, -1 for none), perspective-correct weights (b h w 3) and depth (b h w, 0 for none).
+    """Returns face ids (b h w, int32, -1: none), perspective-correct weights (b h w 3) and depth (b h w, 0: none).
 
     PyTorch3D's image axes point left and up, and the shorter side spans [-1, 1]; depth is the z it was given.
     """

@@ -73,34 +73,32 @@ def choose(op: str, tensors: Mapping[str, Tensor], backend: str = "auto") -> str
 
     Args:
         op: A key of `OPS`.
-        tensors: The op's inputs by the names its caller knows; all on one device. The first one's dtype counts.
+        tensors: The op's inputs by the names its caller knows; all on one device.
         backend: `auto`, a name in `OPS[op]`, or `emulated` (the CUDA sources run on the CPU, for tests).
 
     Raises:
         AvatarError: Tensors on several devices, an unknown name, a backend that is not live or takes other tensors.
     """
-    devices = {str(tensor.device) for tensor in tensors.values()}
+    devices = {tensor.device for tensor in tensors.values()}
     if len(devices) > 1:
-        where = ", ".join(f"{name} on {tensor.device}" for name, tensor in tensors.items())
+        where = ", ".join(f"{name} is on {tensor.device}" for name, tensor in tensors.items())
         raise AvatarError(f"{op}: tensors on several devices: {where}; move them to one with `.to(device)`")
-    tensor = next(iter(tensors.values()))
     strict = backend != "auto"
     if not strict:
         backend, strict = _wish(op)
     if backend != "auto":
-        refusal = _refusal(op, backend, tensor)
+        refusal = _refusal(op, backend, tensors)
         if refusal is None:
             return backend
         if strict:
-            raise AvatarError(refusal)
+            raise AvatarError(f"{op}: {refusal}")
     automatic = [name for name in OPS[op] if (op, name) not in _ASKED_ONLY]
     for name in automatic:
-        if _takes(name, tensor) and _row(op, name).live:
+        if all(_takes(name, tensor) for tensor in tensors.values()) and _row(op, name).live:
             return name
-    # The twin serves every other float type where it is fast enough to be a fallback.
-    reasons = "; ".join(_refusal(op, name, tensor) or name for name in automatic)
-    slow = ' or pass backend="reference", which is slow' if "reference" in OPS[op] else ""
-    raise AvatarError(f"{op}: nothing serves {tensor.dtype} on {tensor.device}: {reasons}; use float32 there{slow}")
+    reasons = "; ".join(filter(None, (_refusal(op, name, tensors) for name in automatic)))
+    slow = ', or pass backend="reference", which is slow' if "reference" in OPS[op] else ""
+    raise AvatarError(f"{op}: no backend can serve this: {reasons}{slow}")
 
 
 def _wish(op: str) -> tuple[str, bool]:
@@ -125,21 +123,22 @@ def _wish(op: str) -> tuple[str, bool]:
     return everywhere if everywhere in (*OPS[op], "emulated") else "auto", False
 
 
-def _refusal(op: str, backend: str, tensor: Tensor) -> str | None:
-    """Returns why a backend cannot serve tensors like this one; None if it can."""
+def _refusal(op: str, backend: str, tensors: Mapping[str, Tensor]) -> str | None:
+    """Returns why a backend cannot serve these tensors; None if it can."""
     if backend not in OPS[op] and not (backend == "emulated" and "cuda" in OPS[op]):
-        return f"{op}: unknown backend '{backend}'; choose from auto, {', '.join(OPS[op])}"
-    if not _takes(backend, tensor):
-        wants = f"float32 on {_DEVICE[backend]}"
-        return f"{op}: backend '{backend}' takes {wants}, the tensors are {tensor.dtype} on {tensor.device}"
+        return f"unknown backend '{backend}'; choose from auto, {', '.join(OPS[op])}"
+    for name, tensor in tensors.items():
+        if not _takes(backend, tensor):
+            return f"'{backend}' takes float32 on {_DEVICE[backend]}, {name} is {tensor.dtype} on {tensor.device}"
     row = _row(op, backend)
-    return None if row.live else f"{op}: backend '{backend}' is not live: {row.why}"
+    return None if row.live else f"'{backend}' is not live: {row.why}"
 
 
 def _takes(backend: str, tensor: Tensor) -> bool:
     if backend == "reference":
-        return tensor.dtype.is_floating_point or tensor.dtype == torch.uint8
-    return tensor.device.type == _DEVICE[backend] and tensor.dtype in (torch.float32, torch.uint8)
+        return True
+    whole = not tensor.dtype.is_floating_point  # bytes, masks and ids: the op itself knows which it takes
+    return tensor.device.type == _DEVICE[backend] and (whole or tensor.dtype == torch.float32)
 
 
 def _row(op: str, backend: str) -> Row:
