@@ -25,8 +25,8 @@ bench: $(VENV)/.installed ## Time the rasterizer beside its twin and a peer.
 lint: $(VENV)/.dev ## Style, import rules and types.
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/pyright --pythonpath $(BIN)/python
 
-native: ## Build the CPU library into the source tree, for work in place.
-	cmake -S . -B build/native -DCMAKE_BUILD_TYPE=Release
+native: ## Build the libraries into the source tree, for work in place.
+	cmake -S . -B build/native -DCMAKE_BUILD_TYPE=Release -DAVATAR3D_CUDA=OFF
 	cmake --build build/native --parallel 2
 	cmake --install build/native --prefix .
 

@@ -27,7 +27,7 @@ from tools.cuda_sass import read, short_name
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "perf" / "cuda_static.json"
-FLAGS = ("-std=c++17", "-O3", "--use_fast_math", "-I", str(ROOT / "cuda"))
+FLAGS = ("-std=c++20", "-I", str(ROOT / "cuda"))
 TOLERANCE = 0.05
 """Change of registers and of the hottest loop's length that passes unrecorded: another nvcc spends more or less."""
 

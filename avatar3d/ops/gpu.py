@@ -1,6 +1,6 @@
 """Loader of the CUDA kernels: C functions that launch them through the driver, and the kernels' machine code.
 
-Two libraries have the same functions (cuda/avatar3d_gpu.h). `libavatar3d_cuda` starts kernels on a device: from the
+Two libraries have the same functions (cuda/avatar3d_gpu.h). `libavatar3d_gpu` starts kernels on a device: from the
 fatbin that nvcc built ahead of time, else from a cubin that NVRTC makes at first use. `libavatar3d_emulated` runs the
 same sources on the CPU, for tests. Neither is loaded before it is asked for.
 """
@@ -28,7 +28,7 @@ SIGNATURES: dict[str, str] = {
 """C parameter types of every function, as in cuda/avatar3d_gpu.h (a test compares them). All return int32_t."""
 
 KINDS = ("cuda", "emulated")
-_FILES = {"cuda": "libavatar3d_cuda.so", "emulated": "libavatar3d_emulated.so"}
+_FILES = {"cuda": "libavatar3d_gpu.so", "emulated": "libavatar3d_emulated.so"}
 _FATBIN = "avatar3d_kernels.fatbin"
 _HERE = Path(__file__).resolve().parent
 

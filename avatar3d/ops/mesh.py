@@ -88,10 +88,10 @@ def _other(vertices: Tensor, faces: Tensor, camera: Camera, cull: bool, backend:
         x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (vertices, camera.w2c, camera.K)
     )
     if backend == "pytorch3d":
-        from avatar3d.ops.backends import pytorch3d
+        from avatar3d.ops.backends import via_pytorch3d
 
         views = Camera(w2c, K, camera.width, camera.height)
-        drawn = pytorch3d.rasterize(many.detach(), faces, views, cull, NEAR)
+        drawn = via_pytorch3d.rasterize(many.detach(), faces, views, cull, NEAR)
     else:
         one = [Camera(w2c[i], K[i], camera.width, camera.height) for i in range(len(many))]
         rows = [reference_mesh.rasterize(v.detach(), faces, c, cull, NEAR) for v, c in zip(many, one, strict=True)]

@@ -1,7 +1,7 @@
 """Compiles the CUDA kernels at first use where no library was built ahead of time: NVRTC, which comes with torch.
 
 One translation unit of all kernels for one architecture becomes a cubin in the cache; the library of launchers
-(`libavatar3d_driver`) hands it to the driver. Nothing here needs a device, so tests compile with it everywhere.
+(`libavatar3d_gpu`) hands it to the driver. Nothing here needs a device, so tests compile with it everywhere.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from avatar3d.assets import cache_dir
 from avatar3d.core import AvatarError
 from avatar3d.files import write_bytes
 
-FLAGS = ("-std=c++17", "--use_fast_math")
+FLAGS = ("-std=c++20",)
 """As in `tools/cuda_static.py` and CMakeLists.txt: what is gated is what runs."""
 
 _HEADERS = dict.fromkeys(("stdint.h", "stddef.h", "math.h", "cuda_runtime.h"), "")
@@ -29,8 +29,8 @@ def sources() -> Path:
         AvatarError: The package was installed without them.
     """
     here = Path(__file__).resolve()
-    for folder in (here.parent / "cuda", here.parents[2] / "cuda"):
-        if any((folder / "gpu").glob("*.cu")):
+    for folder in (here.parents[2] / "cuda", here.parent / "cuda"):
+        if (folder / "gpu" / "kernel.h").exists():
             return folder
     raise AvatarError(f"no CUDA sources beside {here.parent}: install avatar3d again with `pip install .`")
 

@@ -42,7 +42,7 @@ def adam_step(
     if step < 1:
         raise AvatarError(f"adam_step: step is {step}; steps count from 1")
     value = value.detach()
-    named = dict(zip(("value", "gradient", "first moment", "second moment"), tensors, strict=True))
+    named = {"value": value, "gradient": gradient, "first moment": moments[0], "second moment": moments[1]}
     if backends.choose("adam", named if skip is None else named | {"skip": skip}) == "reference":
         reference_fit.adam_step(value, gradient, moments, step, rate, betas, epsilon, skip)
         return

@@ -54,9 +54,9 @@ def rasterize(
     if chosen == "reference":
         render = reference.rasterize(gaussians, replace(camera, K=K), background)
     elif chosen == "gsplat":
-        from avatar3d.ops.backends import gsplat
+        from avatar3d.ops.backends import via_gsplat
 
-        render = gsplat.rasterize(gaussians, replace(camera, K=K), background)
+        render = via_gsplat.rasterize(gaussians, replace(camera, K=K), background)
     else:
         tensors = (gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.logits, gaussians.sh)
         poses = gaussians.means.ndim - 2

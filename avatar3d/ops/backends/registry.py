@@ -181,7 +181,7 @@ def package(name: str) -> Row:
         return Row(False, f"{reason}; on a machine with one: {_INSTALL[name]}")
     try:
         module = importlib.import_module(_PACKAGES[name])
-        importlib.import_module(f"avatar3d.ops.backends.{name}").probe()
+        importlib.import_module(f"avatar3d.ops.backends.via_{name}").probe()
     except ModuleNotFoundError as error:
         return Row(False, f"not installed ({error.name} is missing): {_INSTALL[name]}")
     except Exception as error:
