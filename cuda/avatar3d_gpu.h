@@ -27,6 +27,30 @@ A3D_API int32_t a3d_gpu_sort_workspace(int64_t n, int64_t* words);
 A3D_API int32_t a3d_gpu_sort(int64_t n, int32_t bits, int32_t* keys, int32_t* values, int32_t* workspace,
                              int32_t* result, void* stream);
 
+// ---- splats: cuda/gpu/splat_api.cpp ----------------------------------------------------------------------------------
+// As the functions of avatar3d.h without `_gpu`, on the device. The workspace lives from forward to backward.
+A3D_API int32_t a3d_gpu_splat_workspace(int64_t splats, int64_t views, int64_t width, int64_t height, int64_t pairs,
+                                        int64_t* bytes);
+// counts, two numbers on the device, receive the (splat, tile) pairs needed and the gradient slots. Where the first
+// exceeds `pairs` nothing but background was drawn: call again with more room. The host need not know before.
+A3D_API int32_t a3d_gpu_splat_forward(int64_t splats, int64_t views, int64_t bases, int64_t width, int64_t height,
+                                      const float* means, const float* quats, const float* log_scales,
+                                      const float* logits, const float* sh, int32_t many_poses, const float* w2c,
+                                      const float* intrinsics, int32_t many_cameras, const float* background,
+                                      uint8_t* workspace, int64_t pairs, float* rgb, float* alpha, float* depth,
+                                      int64_t* counts, void* stream);
+A3D_API int32_t a3d_gpu_splat_backward_workspace(int64_t splats, int64_t views, int64_t slots, int64_t* bytes);
+// slots: what counts[1] said; any number from there to `pairs` will do.
+A3D_API int32_t a3d_gpu_splat_backward(int64_t splats, int64_t views, int64_t bases, int64_t width, int64_t height,
+                                       const float* means, const float* quats, const float* log_scales,
+                                       const float* logits, const float* sh, int32_t many_poses, const float* w2c,
+                                       const float* intrinsics, int32_t many_cameras, const float* background,
+                                       uint8_t* workspace, int64_t pairs, const float* rgb, const float* alpha,
+                                       const float* depth, const float* grad_rgb, const float* grad_alpha,
+                                       const float* grad_depth, int64_t slots, uint8_t* scratch, float* grad_means,
+                                       float* grad_quats, float* grad_log_scales, float* grad_logits, float* grad_sh,
+                                       float* grad_cameras, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -22,5 +22,5 @@
   extern "C" __global__ void __launch_bounds__(__VA_ARGS__) name(const __grid_constant__ Arguments args)
 #endif
 
-#include "gpu/integers.h"
+#include "math/integers.h"
 #include "gpu/scalar.h"

@@ -1,7 +1,7 @@
 // Prefix sums and a stable radix sort on the device; splat_api.cpp runs them. Written here and not taken from CUB, so
 // that NVRTC (which has no headers) and the emulator run the same code.
 #pragma once
-#include "gpu/integers.h"
+#include "math/integers.h"
 
 namespace a3d::gpu {
 

@@ -20,6 +20,30 @@ struct View {
   float low_x, high_x, low_y, high_y;
 };
 
+// From w2c (4 4) and intrinsics (3 3, skew ignored).
+A3D_HD View camera_view(const float* m, const float* k, float width, float height) {
+  View v;
+  for (int i = 0; i < 3; i++) {
+    for (int j = 0; j < 3; j++) v.rotation[3 * i + j] = m[4 * i + j];
+    v.translation[i] = m[4 * i + 3];
+  }
+  for (int j = 0; j < 3; j++) v.position[j] = -(m[j] * m[3] + m[4 + j] * m[7] + m[8 + j] * m[11]);
+  v.fx = k[0], v.fy = k[4], v.cx = k[2], v.cy = k[5];
+  const float margin_x = 0.15f * width / v.fx, margin_y = 0.15f * height / v.fy;
+  v.low_x = -v.cx / v.fx - margin_x, v.high_x = (width - v.cx) / v.fx + margin_x;
+  v.low_y = -v.cy / v.fy - margin_y, v.high_y = (height - v.cy) / v.fy + margin_y;
+  return v;
+}
+
+// Sets d to the unit vector from the camera to a splat; returns the inverse of their distance.
+template <class T>
+A3D_HD T view_direction(const View& v, const T mean[3], T d[3]) {
+  for (int j = 0; j < 3; j++) d[j] = mean[j] - v.position[j];
+  const T inverse = 1.f / sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
+  for (int j = 0; j < 3; j++) d[j] = d[j] * inverse;
+  return inverse;
+}
+
 // A splat in the image, and what the backward pass wants to see again.
 template <class T>
 struct Projected {
