@@ -29,14 +29,13 @@ OPS: dict[str, tuple[str, ...]] = {
     "encode": ("cuda", "tinycudann", "cpu", "reference"),
     "march": ("cuda", "nerfacc", "cpu", "reference"),
     "volume": ("cuda", "nerfacc", "cpu", "reference"),
-    "mlp": ("cuda", "tinycudann", "cpu", "reference"),
+    "mlp": ("cuda", "cpu", "reference"),
 }
 """Backends of each op in order of preference; a test keeps this and the ops' own tables equal."""
 
-_ASKED_ONLY = {("splat", "reference"), ("mesh", "reference"), ("mlp", "tinycudann"), ("encode", "tinycudann")}
-"""Never chosen by themselves: the first two are a thousand times slower than what a user expects, and a forgotten build
-should be said, not felt; tiny-cuda-nn keeps its own parameters in half precision, so it is another model, not another
-way to compute ours."""
+_ASKED_ONLY = {("splat", "reference"), ("mesh", "reference")}
+"""Never chosen by themselves: a thousand times slower than what a user expects. A forgotten build should be said, not
+felt."""
 
 _PACKAGES = {"gsplat": "gsplat", "nerfacc": "nerfacc", "tinycudann": "tinycudann", "pytorch3d": "pytorch3d"}
 _INSTALL = {
