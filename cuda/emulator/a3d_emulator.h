@@ -8,6 +8,8 @@ extern "C" {
 
 // Order of threads and blocks from now on: 0 forward, 1 reverse, 2 random by `seed`.
 A3D_API int32_t a3d_emulator_order(int32_t order, int64_t seed);
+// Relative error of the functions that a device approximates (2^x); 0 at first.
+A3D_API int32_t a3d_emulator_error(float relative);
 // What a kernel's launches added up to since the last reset: 24 numbers, the fields of Counters (emulator.h) in order:
 // launches, blocks, warps, threads, barriers, warp operations (by lane), shared reads, shared writes, 8 events by lane,
 // 8 events by warp. Which event is which: A3D_COUNT in the kernel's file.

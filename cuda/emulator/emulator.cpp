@@ -22,6 +22,7 @@ Thread* current;
 Dim3 block_index, block_size, grid_size;
 uint32_t epoch = 1, block_epoch = 1;
 Kernel* running;
+float error = 0.f;
 
 namespace {
 constexpr size_t kStack = 256 * 1024;  // only the pages that are touched cost memory
@@ -295,6 +296,11 @@ extern "C" int32_t a3d_gpu_load(const uint8_t*, int64_t) { return 0; }  // kerne
 extern "C" int32_t a3d_emulator_order(int32_t wanted, int64_t seed) {
   if (wanted < kForward || wanted > kRandom) return a3d::fail("order %d is not 0 forward, 1 reverse or 2 random", wanted);
   order = Order(wanted), random_numbers.seed(uint32_t(seed));
+  return 0;
+}
+
+extern "C" int32_t a3d_emulator_error(float relative) {
+  a3d::emulator::error = relative;
   return 0;
 }
 

@@ -65,4 +65,13 @@ int barrier(bool predicate, Place place);
 // lane gave, 0 for lanes that gave nothing.
 const uint64_t* exchange(uint32_t mask, uint64_t value, bool orders_memory, Place place);
 
+// A device approximates some functions. Off by this relative error, up or down by the lowest bit of the argument, so that
+// tests can bound what it does.
+extern float error;
+inline float approximated(float value, float argument) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &argument, 4);
+  return value * (1.f + (bits & 1 ? error : -error));
+}
+
 }  // namespace a3d::emulator

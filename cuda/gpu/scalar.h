@@ -20,6 +20,8 @@ A3D_HD float exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+#elif defined(A3D_EMULATOR)
+  return emulator::approximated(exp2f(x), x);
 #else
   return exp2f(x);
 #endif

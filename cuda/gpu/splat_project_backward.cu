@@ -11,7 +11,7 @@ constexpr int kWarps = kProjectThreads / 32;
 // Gradient of one splat over the views that share it.
 template <int bases>
 struct Total {
-  SplatGradient<float> splat;
+  SplatGradient<float> splat;  // its scale: of the logarithms
   float logit, sh[bases][3];
 };
 
@@ -86,7 +86,7 @@ __device__ __forceinline__ void add_view(const SplatBackward& args, int view_ind
   SplatGradient<float> o = projection_vjp<with_camera>(view, f, mean, quat, inverse_norm, scale, g, camera);
   colour_vjp<bases>(scene.sh + 3 * bases * row, view, mean, sums + 6, total, o.mean, camera.position);
 #pragma unroll
-  for (int j = 0; j < 3; j++) total.splat.mean[j] += o.mean[j], total.splat.scale[j] += o.scale[j];
+  for (int j = 0; j < 3; j++) total.splat.mean[j] += o.mean[j], total.splat.scale[j] += o.scale[j] * scale[j];
 #pragma unroll
   for (int j = 0; j < 4; j++) total.splat.quat[j] += o.quat[j];
   total.logit += sums[0] * (1.f - opacity);
@@ -137,8 +137,6 @@ __device__ __forceinline__ void project_backward(const SplatBackward& args) {
     }
   }
   if (!valid) return;
-#pragma unroll
-  for (int j = 0; j < 3; j++) total.splat.scale[j] *= scale[j];  // to log_scales
   store<3>(args.grad_means, row, total.splat.mean), store<4>(args.grad_quats, row, total.splat.quat);
   store<3>(args.grad_log_scales, row, total.splat.scale), store<1>(args.grad_logits, row, &total.logit);
   store<3 * bases>(args.grad_sh, row, total.sh[0]);

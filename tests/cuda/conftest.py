@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-if "emulated" not in sys.modules:  # pytest's importlib mode puts no folder of tests on the path
-    spec = importlib.util.spec_from_file_location("emulated", Path(__file__).with_name("emulated.py"))
-    assert spec and spec.loader
-    sys.modules["emulated"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["emulated"])
+for name in ("emulated", "splats"):  # pytest's importlib mode puts no folder of tests on the path
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec and spec.loader
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
 
 from emulated import ORDERS, ROOT, Emulated, build
 
