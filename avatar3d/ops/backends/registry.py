@@ -181,9 +181,9 @@ def package(name: str) -> Row:
     try:
         module = importlib.import_module(_PACKAGES[name])
         importlib.import_module(f"avatar3d.ops.backends.via_{name}").probe()
-    except ModuleNotFoundError as error:
-        return Row(False, f"not installed ({error.name} is missing): {_INSTALL[name]}")
-    except Exception as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
+    except (Exception, SystemExit) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == _PACKAGES[name]:
+            return Row(False, f"not installed: {_INSTALL[name]}")
+        said = " ".join(str(error).split())[:200]
         return Row(False, f"installed but broken: {type(error).__name__}: {said}; reinstall: {_INSTALL[name]}")
     return Row(True, f"{name} {getattr(module, '__version__', '(no version)')}")
