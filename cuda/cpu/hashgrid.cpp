@@ -1,5 +1,5 @@
 // Loops of the hash grid. Indices and weights are made for kLanes points at a time; rows are then read point by point,
-// a whole row in one load: gathers would take four times as many loads.
+// a whole row in one load: gathers would take four times as many loads. Prefetching gained nothing.
 #include "cpu/hashgrid.h"
 
 #include "cpu/simd.h"
@@ -32,16 +32,11 @@ struct Reading {
 
 template <int features>
 A3D_INLINE void locate(const GridLevel& level, const GridCell<F, U>& cell, Reading& reading) {
+#pragma GCC unroll 8
   for (int k = 0; k < kCorners; k++) {
     store(reading.row[k], (grid_row(level, cell, k) + level.offset) * uint32_t(features));
     store(reading.weight[k], grid_weight(cell, k));
   }
-}
-
-// Asks for rows early: those of hashed levels lie anywhere.
-A3D_INLINE void prefetch(const float* table, const Reading& reading, int lanes) {
-  for (int k = 0; k < kCorners; k++)
-    for (int i = 0; i < lanes; i++) __builtin_prefetch(table + reading.row[k][i]);
 }
 
 A3D_INLINE void load_points(const GridJob& job, int64_t first, int lanes, F* point) {
@@ -57,17 +52,13 @@ void encode(const GridJob& job, int64_t begin, int64_t end) {
     const int lanes = end - first < kLanes ? int(end - first) : kLanes;
     F point[3];
     load_points(job, first, lanes, point);
-    Reading readings[2];
-    locate<features>(job.levels[0], grid_cell<U>(job.levels[0], point), readings[0]);
     for (int64_t l = 0; l < job.count; l++) {
-      if (l + 1 < job.count) {
-        Reading& next = readings[(l + 1) & 1];
-        locate<features>(job.levels[l + 1], grid_cell<U>(job.levels[l + 1], point), next);
-        if (job.levels[l + 1].hashed) prefetch(job.table, next, lanes);
-      }
-      const Reading& reading = readings[l & 1];
+      const GridLevel& level = job.levels[l];
+      Reading reading;
+      locate<features>(level, grid_cell<U>(level, point), reading);
       for (int i = 0; i < lanes; i++) {
         V total[R::kCount] = {};
+#pragma GCC unroll 8
         for (int k = 0; k < kCorners; k++) {
           const R& row = *(const R*)(job.table + reading.row[k][i]);
           for (int j = 0; j < R::kCount; j++) total[j] += reading.weight[k][i] * row.v[j];
@@ -86,22 +77,15 @@ void backward_table(const GridJob& job, int64_t l) {
   float* const own = job.g_table + int64_t(level.offset) * features;
   for (int64_t i = 0; i < int64_t(level.size) * features; i++) own[i] = 0;
   const int64_t width = job.count * features;
-  Reading readings[2];
-  F point[3];
-  load_points(job, 0, job.m < kLanes ? int(job.m) : kLanes, point);
-  locate<features>(level, grid_cell<U>(level, point), readings[0]);
-  for (int64_t first = 0, turn = 0; first < job.m; first += kLanes, turn ^= 1) {
+  for (int64_t first = 0; first < job.m; first += kLanes) {
     const int lanes = job.m - first < kLanes ? int(job.m - first) : kLanes;
-    const int64_t next = first + kLanes;
-    if (next < job.m) {
-      const int ahead = job.m - next < kLanes ? int(job.m - next) : kLanes;
-      load_points(job, next, ahead, point);
-      locate<features>(level, grid_cell<U>(level, point), readings[turn ^ 1]);
-      if (level.hashed) prefetch(job.g_table, readings[turn ^ 1], ahead);
-    }
-    const Reading& reading = readings[turn];
+    F point[3];
+    Reading reading;
+    load_points(job, first, lanes, point);
+    locate<features>(level, grid_cell<U>(level, point), reading);
     for (int i = 0; i < lanes; i++) {
       const R& g = *(const R*)(job.g_out + (first + i) * width + l * features);
+#pragma GCC unroll 8
       for (int k = 0; k < kCorners; k++) {
         R& row = *(R*)(job.g_table + reading.row[k][i]);
         for (int j = 0; j < R::kCount; j++) row.v[j] += reading.weight[k][i] * g.v[j];

@@ -86,7 +86,8 @@ void apply(const MlpLayer& l, const float* in, float* out, bool hidden) {
     for (int64_t i = 0; i < kMlpBlock * l.wide_out; i += kLanes) store(out + i, max(load(out + i), F{}));
 }
 
-constexpr int64_t kBlockFloats = kMlpBlock * kMlpWidth;
+// Odd cache lines: buffers a multiple of 4 kB apart would wait for each other's stores.
+constexpr int64_t kBlockFloats = kMlpBlock * kMlpWidth + 5 * kMlpPad;
 }  // namespace
 
 void mlp_forward(const MlpJob& job, int64_t begin, int64_t end) {

@@ -1,11 +1,37 @@
-// Loops of volume compositing: exponentials for all samples of some rays at once, then ray by ray.
+// Loops of rays. Samples are looked up kLanes at a time, empty cells too: that is faster here than to jump over them.
+// Compositing takes the exponentials of some rays at once, then goes ray by ray.
 #include "cpu/ray.h"
 
 #include "cpu/simd.h"
 #include "math/field.h"
-#include "math/ray.h"
 
 namespace a3d::A3D_ISA {
+
+int32_t ray_march(const Rays& rays, int64_t r, int64_t limit, float* t, int64_t& found) {
+  found = 0;
+  const RaySpan span = ray_span(rays, r);
+  if (span.first == kRayDone) return kRayDone;
+  const float *o = rays.origins + 3 * r, *d = rays.directions + 3 * r;
+  F lane;
+  for (int i = 0; i < kLanes; i++) lane[i] = float(i);
+  for (int32_t i = span.first;; i += kLanes) {
+    const F at = rays.near[r] + (float(i) + lane + rays.jitter[r]) * rays.step;
+    I cell = {};
+    for (int c = 2; c >= 0; c--) {
+      const F place = max((o[c] + at * d[c] - rays.low[c]) * rays.per_metre[c], F{});
+      cell = cell * rays.cells[c] + (I)truncate(min(place, splat(float(rays.cells[c] - 1))));
+    }
+    const unsigned inside = bits(at < span.end);
+    unsigned hits = 0;
+    for (int j = 0; j < kLanes; j++) hits |= unsigned(rays.occupancy[cell[j]] != 0) << j;
+    for (hits &= inside; hits; hits &= hits - 1) {
+      const int j = __builtin_ctz(hits);
+      if (t) t[found] = at[j];
+      if (++found == limit) return i + j + 1;
+    }
+    if (inside != (1u << kLanes) - 1) return kRayDone;
+  }
+}
 
 void volume_forward(const VolumeJob& job, int64_t begin, int64_t end) {
   const int64_t first = job.offsets[begin], last = job.offsets[end];

@@ -1,8 +1,9 @@
-// Volume compositing along rays: what the entry points (ray_api.cpp) and the loops (ray.cpp) share.
+// Rays: what the entry points (ray_api.cpp) and the loops (ray.cpp) share.
 #pragma once
 #include <stdint.h>
 
 #include "cpu/isa.h"
+#include "math/ray.h"
 
 namespace a3d {
 
@@ -25,6 +26,9 @@ struct VolumeGradients {
 }  // namespace a3d
 
 A3D_FOR_EACH_ISA(
+    // Writes t (null: none) of the first `limit` samples of a ray in occupied cells, and how many there are; returns
+    // the i to go on with.
+    int32_t ray_march(const Rays& rays, int64_t r, int64_t limit, float* t, int64_t& found);
     // Composites rays [begin, end).
     void volume_forward(const VolumeJob& job, int64_t begin, int64_t end);
     void volume_backward(const VolumeJob& job, const VolumeGradients& g, int64_t begin, int64_t end);

@@ -4,7 +4,6 @@
 #include "avatar3d.h"
 #include "cpu/error.h"
 #include "cpu/pool.h"
-#include "math/ray.h"
 
 namespace {
 using namespace a3d;
@@ -13,7 +12,7 @@ using namespace a3d;
 int32_t read_rays(const float* origins, const float* directions, const float* near, const float* far,
                   const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
                   const float* box, float step, int64_t limit, Rays& rays) {
-  rays = {origins, directions, near, far, jitter, first, occupancy, {}, {}, {}, {}, step, int32_t(limit)};
+  rays = {origins, directions, near, far, jitter, first, occupancy, {}, {}, {}, {}, {}, step};
   if (!(step > 0) || limit < 1 || limit >= kRayDone)
     return fail("rays: step %g, limit %lld; both must be more than 0", double(step), (long long)limit);
   for (int c = 0; c < 3; c++) {
@@ -21,23 +20,14 @@ int32_t read_rays(const float* origins, const float* directions, const float* ne
     if (!(low < high) || cells[c] < 1 || cells[c] > 4096)
       return fail("rays: a box from %g to %g in %lld cells", double(low), double(high), (long long)cells[c]);
     rays.cells[c] = int32_t(cells[c]);
-    rays.low[c] = low, rays.high[c] = high, rays.per_metre[c] = float(cells[c]) / (high - low);
+    rays.low[c] = low, rays.high[c] = high;
+    rays.cell[c] = (high - low) / float(cells[c]), rays.per_metre[c] = float(cells[c]) / (high - low);
   }
   return 0;
 }
 
 int64_t chunks(int64_t r) { return (r + kRayChunk - 1) / kRayChunk; }
 int64_t end_of(int64_t chunk, int64_t r) { return (chunk + 1) * kRayChunk < r ? (chunk + 1) * kRayChunk : r; }
-
-struct Count {
-  int64_t samples = 0;
-  void operator()(float) { samples++; }
-};
-
-struct Write {
-  float* t;
-  void operator()(float at) { *t++ = at; }
-};
 }  // namespace
 
 extern "C" {
@@ -48,11 +38,10 @@ int32_t a3d_ray_count(const float* origins, const float* directions, const float
                       int32_t threads) {
   Rays rays;
   if (read_rays(origins, directions, near, far, jitter, first, occupancy, cells, box, step, limit, rays)) return 1;
+  const auto loop = A3D_PICK(ray_march);
   Pool::run(chunks(r), threads, [&](int64_t chunk) {
     for (int64_t ray = chunk * kRayChunk; ray < end_of(chunk, r); ray++) {
-      Count count;
-      const int32_t to = walk(rays, ray, count);
-      offsets[ray + 1] = count.samples;
+      const int32_t to = loop(rays, ray, limit, nullptr, offsets[ray + 1]);
       if (next) next[ray] = to;
     }
   });
@@ -67,10 +56,12 @@ int32_t a3d_ray_fill(const float* origins, const float* directions, const float*
                      int32_t* ray_of, int32_t threads) {
   Rays rays;
   if (read_rays(origins, directions, near, far, jitter, first, occupancy, cells, box, step, limit, rays)) return 1;
+  const auto loop = A3D_PICK(ray_march);
   Pool::run(chunks(r), threads, [&](int64_t chunk) {
     for (int64_t ray = chunk * kRayChunk; ray < end_of(chunk, r); ray++) {
-      Write write{t + offsets[ray]};
-      walk(rays, ray, write);
+      int64_t found;
+      if (offsets[ray + 1] == offsets[ray]) continue;
+      loop(rays, ray, offsets[ray + 1] - offsets[ray], t + offsets[ray], found);
       for (int64_t i = offsets[ray]; i < offsets[ray + 1]; i++) ray_of[i] = int32_t(ray);
     }
   });

@@ -1,5 +1,4 @@
-// How a ray walks through an occupancy grid, written once for a CPU thread and a CUDA thread: plain floats, for rays
-// part at every cell.
+// How a ray meets an occupancy grid, for a CPU thread and a CUDA thread: plain floats, for rays part at every cell.
 #pragma once
 #if !defined(__CUDACC_RTC__)
 #include <math.h>
@@ -23,36 +22,53 @@ struct Rays {
   const int32_t* first;               // r: the first i, or null for 0
   const uint8_t* occupancy;           // cells z, y, x
   int32_t cells[3];                   // along x, y, z
-  float low[3], high[3], per_metre[3];  // the box, and cells a metre
+  float low[3], high[3], cell[3], per_metre[3];  // the box, size of a cell, and cells a metre
   float step;
-  int32_t limit;  // samples of a ray at most
 };
 
-// Calls visit(t) for the samples of ray `r` that lie in occupied cells, in order; returns the i to go on with. Whether a
-// sample counts depends on its own cell alone: empty cells are jumped over, not trusted to floating point.
-template <class Visit>
-A3D_SCALAR int32_t walk(const Rays& rays, int64_t r, Visit& visit) {
+// The part of a ray in the box.
+struct RaySpan {
+  float end, inverse[3];  // 1 / direction
+  int32_t first;          // the first i there; kRayDone when there is no such part
+};
+
+A3D_SCALAR RaySpan ray_span(const Rays& rays, int64_t r) {
   const float *o = rays.origins + 3 * r, *d = rays.directions + 3 * r;
-  const float near = rays.near[r], jitter = rays.jitter[r], per_step = 1.f / rays.step;
-  float begin = near, end = rays.far[r], inverse[3];
+  const float near = rays.near[r];
+  float begin = near;
+  RaySpan span;
+  span.end = rays.far[r];
+  span.first = kRayDone;
   for (int c = 0; c < 3; c++) {
-    inverse[c] = 1.f / d[c];
+    span.inverse[c] = 1.f / d[c];
     if (d[c] == 0.f) {
-      if (!(o[c] >= rays.low[c] && o[c] <= rays.high[c])) return kRayDone;
+      if (!(o[c] >= rays.low[c] && o[c] <= rays.high[c])) return span;
       continue;
     }
-    const float a = (rays.low[c] - o[c]) * inverse[c], b = (rays.high[c] - o[c]) * inverse[c];
+    const float a = (rays.low[c] - o[c]) * span.inverse[c], b = (rays.high[c] - o[c]) * span.inverse[c];
     begin = fmaxf(begin, fminf(a, b));
-    end = fminf(end, fmaxf(a, b));
+    span.end = fminf(span.end, fmaxf(a, b));
   }
-  if (!(begin < end)) return kRayDone;  // a NaN ends here, too
-  int32_t i = int32_t(ceilf((begin - near) * per_step - jitter));
-  i = i > 0 ? i : 0;
-  if (rays.first && rays.first[r] > i) i = rays.first[r];
-  int32_t found = 0;
-  while (found < rays.limit) {
+  if (!(begin < span.end)) return span;  // a NaN ends here, too
+  const int32_t i = int32_t(ceilf((begin - near) / rays.step - rays.jitter[r]));
+  span.first = i > 0 ? i : 0;
+  if (rays.first && rays.first[r] > span.first) span.first = rays.first[r];
+  return span;
+}
+
+// Calls visit(t) for the first `limit` samples of ray `r` in occupied cells; returns the i to go on with. Whether a
+// sample counts depends on its own cell alone: empty cells are jumped over, but the jumps decide nothing.
+template <class Visit>
+A3D_SCALAR int32_t walk(const Rays& rays, int64_t r, int64_t limit, Visit& visit) {
+  const float *o = rays.origins + 3 * r, *d = rays.directions + 3 * r;
+  const float near = rays.near[r], jitter = rays.jitter[r], per_step = 1.f / rays.step;
+  const RaySpan span = ray_span(rays, r);
+  if (span.first == kRayDone) return kRayDone;
+  int32_t i = span.first;
+  int64_t found = 0;
+  while (found < limit) {
     const float t = near + (float(i) + jitter) * rays.step;
-    if (!(t < end)) return kRayDone;
+    if (!(t < span.end)) return kRayDone;
     int32_t cell[3];
     for (int c = 0; c < 3; c++) {
       const float at = (o[c] + t * d[c] - rays.low[c]) * rays.per_metre[c];
@@ -64,11 +80,11 @@ A3D_SCALAR int32_t walk(const Rays& rays, int64_t r, Visit& visit) {
       found++, i++;
       continue;
     }
-    float leave = end;  // where the ray leaves this cell
+    float leave = span.end;  // where the ray leaves this cell
     for (int c = 0; c < 3; c++) {
       if (d[c] == 0.f) continue;
-      const float wall = rays.low[c] + float(cell[c] + (d[c] > 0.f)) / rays.per_metre[c];
-      leave = fminf(leave, (wall - o[c]) * inverse[c]);
+      const float wall = rays.low[c] + float(cell[c] + (d[c] > 0.f)) * rays.cell[c];
+      leave = fminf(leave, (wall - o[c]) * span.inverse[c]);
     }
     // A thousandth of a step early: the next sample is looked up by itself.
     const int32_t next = int32_t(ceilf((leave - near) * per_step - jitter - 1e-3f));
