@@ -16,8 +16,8 @@ extern "C" {
 // ---- library: cuda/gpu/library.cpp, driver.cpp -----------------------------------------------------------------------
 A3D_API int32_t a3d_gpu_abi_version(void);
 A3D_API const char* a3d_gpu_last_error(void);
-// Takes the kernels from a fatbin or cubin (host memory), made by nvcc ahead of time or by NVRTC at first use; needs the
-// driver. All functions below need it before.
+// Takes the kernels of one .cu file from a fatbin or cubin (host memory), made by nvcc ahead of time or by NVRTC at first
+// use; needs the driver. The functions below need it before, once for each file.
 A3D_API int32_t a3d_gpu_load(const uint8_t* image, int64_t bytes);
 
 // ---- sort: cuda/gpu/sort.cu ------------------------------------------------------------------------------------------

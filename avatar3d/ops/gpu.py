@@ -18,18 +18,10 @@ from torch import Tensor
 
 from avatar3d.core import AvatarError
 from avatar3d.ops import native, nvrtc
-
-ABI_VERSION = 1
-"""Must equal A3D_GPU_ABI_VERSION of cuda/avatar3d_gpu.h."""
-
-SIGNATURES: dict[str, str] = {
-    "a3d_gpu_load": "const uint8_t*, int64_t",
-}
-"""C parameter types of every function, as in cuda/avatar3d_gpu.h (a test compares them). All return int32_t."""
+from avatar3d.ops.gpu_table import ABI_VERSION, SIGNATURES
 
 KINDS = ("cuda", "emulated")
 _FILES = {"cuda": "libavatar3d_gpu.so", "emulated": "libavatar3d_emulated.so"}
-_FATBIN = "avatar3d_kernels.fatbin"
 _HERE = Path(__file__).resolve().parent
 
 
@@ -128,12 +120,27 @@ class Library:
         if index in self._ready:
             return
         torch.empty(1, device=device)  # makes the device's primary context, which the driver calls need
-        image = (_HERE / _FATBIN).read_bytes() if _prebuilt() else nvrtc.cubin(arch(device)).read_bytes()
-        bytes_ = torch.frombuffer(bytearray(image), dtype=torch.uint8)
-        code = self._function("a3d_gpu_load")[0](bytes_.data_ptr(), len(image))
-        if code != 0:
-            raise AvatarError(f"a3d_gpu_load: {self._library.a3d_gpu_last_error().decode()}")
+        load = self._function("a3d_gpu_load")[0]
+        for path in _prebuilt() or nvrtc.cubins(arch(device)):
+            image = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+            if load(image.data_ptr(), len(image)) != 0:
+                raise AvatarError(f"{path.name}: {self._library.a3d_gpu_last_error().decode()}")
         self._ready.add(index)
+
+
+def run(kind: str, name: str, *arguments: Tensor | Host | int | float | None) -> None:
+    """Calls `a3d_<name>` of the CPU library or `a3d_gpu_<name>` of another: one path for ops whose interfaces agree.
+
+    Args:
+        kind: `cpu`, `cuda` or `emulated`.
+        name: Of the function, without its prefix.
+        *arguments: As `Library.call` takes them; the CPU library's number of threads is added here.
+    """
+    if kind == "cpu":
+        plain = (x.tensor if isinstance(x, Host) else x for x in arguments)
+        native.call(f"a3d_{name}", *plain, *(() if name.endswith("_workspace") else (native.threads(),)))
+    else:
+        library(kind).call(f"a3d_gpu_{name}", *arguments)
 
 
 def arch(device: torch.device) -> str:
@@ -170,8 +177,11 @@ def library(kind: str = "cuda") -> Library:
     return Library(kind, path, f"kernels compiled at first use by NVRTC {nvrtc.version()}")
 
 
-def _prebuilt() -> bool:
-    return (_HERE / _FATBIN).exists() and os.environ.get("AVATAR3D_CUDA_KERNELS") != "nvrtc"
+def _prebuilt() -> list[Path]:
+    """Returns the fatbins that came with the package; none where NVRTC shall do it (AVATAR3D_CUDA_KERNELS=nvrtc)."""
+    if os.environ.get("AVATAR3D_CUDA_KERNELS") == "nvrtc":
+        return []
+    return sorted((_HERE / "cuda" / "fatbin").glob("*.fatbin"))
 
 
 def _check_device() -> None:

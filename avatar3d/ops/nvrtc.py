@@ -1,7 +1,7 @@
 """Compiles the CUDA kernels at first use where no library was built ahead of time: NVRTC, which comes with torch.
 
-One translation unit of all kernels for one architecture becomes a cubin in the cache; the library of launchers
-(`libavatar3d_gpu`) hands it to the driver. Nothing here needs a device, so tests compile with it everywhere.
+Each file of kernels becomes a cubin for one architecture in the cache; the library of launchers (`libavatar3d_gpu`)
+hands them to the driver. Nothing here needs a device, so tests compile with it everywhere.
 """
 
 import ctypes
@@ -35,26 +35,28 @@ def sources() -> Path:
     raise AvatarError(f"no CUDA sources beside {here.parent}: install avatar3d again with `pip install .`")
 
 
-def cubin(arch: str) -> Path:
-    """Returns the file of all kernels compiled for an architecture such as `sm_86`, from the cache if it is there.
+def cubins(arch: str) -> list[Path]:
+    """Returns the files of all kernels compiled for an architecture such as `sm_86`; made once, then cached.
 
     Raises:
         AvatarError: NVRTC is missing, or a kernel does not compile.
     """
     folder = sources()
-    names = sorted(path.name for path in (folder / "gpu").glob("*.cu"))
-    text = "".join(f'#include "gpu/{name}"\n' for name in names)
-    key = hashlib.sha256(repr((version(), arch, FLAGS, _HEADERS)).encode())
-    for path in sorted([*folder.rglob("*.cu"), *folder.rglob("*.h"), *folder.rglob("*.cuh")]):
-        if path.relative_to(folder).parts[0] in ("gpu", "math"):
-            key.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    kept = cache_dir() / "kernels" / f"{arch}-{key.hexdigest()[:24]}.cubin"
-    if not kept.exists():
-        write_bytes(kept, compiled(text, (*FLAGS, f"--gpu-architecture={arch}", f"-I{folder}")))
-    return kept
+    stamp = hashlib.sha256(repr((version(), arch, FLAGS, _HEADERS)).encode())
+    for path in sorted([*folder.glob("gpu/*.h"), *folder.glob("math/*.h")]):
+        stamp.update(path.name.encode() + path.read_bytes())
+    found = []
+    for source in sorted(folder.glob("gpu/*.cu")):
+        key, text = stamp.copy(), source.read_bytes()
+        key.update(text)
+        kept = cache_dir() / "kernels" / f"{source.stem}-{arch}-{key.hexdigest()[:24]}.cubin"
+        if not kept.exists():
+            write_bytes(kept, compiled(text, source.name, (*FLAGS, f"--gpu-architecture={arch}", f"-I{folder}")))
+        found.append(kept)
+    return found
 
 
-def compiled(text: str, options: tuple[str, ...]) -> bytes:
+def compiled(text: bytes, name: str, options: tuple[str, ...]) -> bytes:
     """Returns the cubin of one translation unit.
 
     Raises:
@@ -63,9 +65,7 @@ def compiled(text: str, options: tuple[str, ...]) -> bytes:
     nvrtc, program = _library(), ctypes.c_void_p()
     headers = (ctypes.c_char_p * len(_HEADERS))(*(body.encode() for body in _HEADERS.values()))
     names = (ctypes.c_char_p * len(_HEADERS))(*(name.encode() for name in _HEADERS))
-    _check(
-        nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"avatar3d.cu", len(_HEADERS), headers, names)
-    )
+    _check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, name.encode(), len(_HEADERS), headers, names))
     try:
         flags = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
         if nvrtc.nvrtcCompileProgram(program, len(options), flags) != 0:

@@ -8,17 +8,20 @@ _KEPT_BLOCKS, _KEPT_BYTES = 8, 1 << 29
 
 
 class Scratch:
-    """A block of bytes that returns to the free list when the last reference is gone."""
+    """A block of bytes that returns to the free list when the last reference is gone; torch keeps its own on a GPU."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, device: torch.device | None = None) -> None:
+        if device is not None and device.type != "cpu":
+            self.tensor = torch.empty(size, dtype=torch.uint8, device=device)
+            return
         fits = [i for i, block in enumerate(_free) if size <= block.numel() <= 4 * size + (1 << 20)]
         best = min(fits, key=lambda i: _free[i].numel(), default=None)
         # A quarter more than asked, so that sizes that creep up during a fit do not need a new block each step.
         self.tensor = torch.empty(size + size // 4, dtype=torch.uint8) if best is None else _free.pop(best)
 
     def __del__(self) -> None:
-        tensor = self.__dict__.get("tensor")  # absent when there was no memory for it
-        if tensor is None:
+        tensor = self.__dict__.get("tensor")  # absent where there was no memory for it
+        if tensor is None or tensor.device.type != "cpu":
             return
         _free.append(tensor)
         _free.sort(key=torch.Tensor.numel)

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar3d.core import AvatarError, Camera, Gaussians, Render
-from avatar3d.ops import backends, native, reference
+from avatar3d.ops import backends, reference
+from avatar3d.ops.gpu import Host, run
 from avatar3d.ops.scratch import Scratch
 
 BACKENDS = ("cpu", "reference")
@@ -66,6 +67,7 @@ def rasterize(
             K.flatten(0, -3) if batch and K.ndim > 2 else K,
             background.flatten(0, -2) if background.ndim > 1 else background,
             (camera.width, camera.height),
+            chosen,
         )
         shape = (*batch, camera.height, camera.width)
         render = Render(rgb.view(*shape, 3), alpha.view(*shape, 1), depth.view(*shape, 1))
@@ -145,10 +147,10 @@ def _check(gaussians: Gaussians, camera: Camera, background: Tensor | None, back
 
 
 class _Rasterize(torch.autograd.Function):
-    """Native forward and backward; every argument has no batch axis or exactly one."""
+    """Forward and backward of the CPU and CUDA libraries; every argument has no batch axis or exactly one."""
 
     @staticmethod
-    def forward(ctx, means, quats, log_scales, logits, sh, w2c, K, background, size):  # type: ignore[override]
+    def forward(ctx, means, quats, log_scales, logits, sh, w2c, K, background, size, kind):  # type: ignore[override]
         inputs = tuple(x.detach().contiguous() for x in (means, quats, log_scales, logits, sh, w2c, K))
         views = max(means.shape[0] if means.ndim == 3 else 1, w2c.shape[0] if w2c.ndim == 3 else 1)
         width, height = size
@@ -157,13 +159,11 @@ class _Rasterize(torch.autograd.Function):
         scene = _scene(inputs, backgrounds, views, size)
         problem = (means.shape[-2], views, size)
         room = _room.get(problem) or 4 * means.shape[-2] * views + 1024
-        counts = torch.zeros(2, dtype=torch.int64)
+        counts = torch.zeros(2, dtype=torch.int64, device=means.device)
         while True:
-            workspace = Scratch(_bytes("a3d_splat_workspace", means.shape[-2], views, *size, room))
-            native.call(
-                "a3d_splat_forward", *scene, workspace.tensor, room, rgb, alpha, depth, counts, native.threads()
-            )
-            pairs, slots = counts.tolist()
+            workspace = _block(kind, means, "splat_workspace", means.shape[-2], views, *size, room)
+            run(kind, "splat_forward", *scene, workspace.tensor, room, rgb, alpha, depth, counts)
+            pairs, slots = counts.tolist()  # on a device, this waits for its projection and sorts
             if pairs <= room:
                 break
             room = pairs + pairs // 4
@@ -172,7 +172,7 @@ class _Rasterize(torch.autograd.Function):
         _room[problem] = room
         ctx.save_for_backward(*inputs, backgrounds, rgb, alpha, depth)
         ctx.workspace, ctx.room, ctx.slots, ctx.size, ctx.views = workspace, room, slots, size, views
-        ctx.background_batch = background.ndim == 2
+        ctx.background_batch, ctx.kind = background.ndim == 2, kind
         ctx.set_materialize_grads(False)
         return rgb, alpha, depth
 
@@ -189,12 +189,12 @@ class _Rasterize(torch.autograd.Function):
         needs = ctx.needs_input_grad
         grads = [torch.empty_like(x) if need else None for x, need in zip(inputs[:5], needs, strict=False)]
         cameras = rgb.new_empty(ctx.views, 16) if needs[5] or needs[6] else None
-        scratch = Scratch(_bytes("a3d_splat_backward_workspace", len(inputs[0].flatten(0, -2)), ctx.views, ctx.slots))
+        sizes = (len(inputs[0].flatten(0, -2)), ctx.views, ctx.slots)
+        scratch = _block(ctx.kind, rgb, "splat_backward_workspace", *sizes)
         scene = _scene(inputs, backgrounds, ctx.views, ctx.size)
-        native.call(
-            "a3d_splat_backward",
-            *(*scene, ctx.workspace.tensor, ctx.room, rgb, alpha, depth, *cotangents, ctx.slots, scratch.tensor),
-            *(*grads, cameras, native.threads()),
+        run(
+            *(ctx.kind, "splat_backward", *scene, ctx.workspace.tensor, ctx.room, rgb, alpha, depth),
+            *(*cotangents, ctx.slots, scratch.tensor, *grads, cameras),
         )
         w2c, K = (None, None) if cameras is None else _camera_gradients(cameras, inputs[5].shape)
         background = None
@@ -202,18 +202,18 @@ class _Rasterize(torch.autograd.Function):
             # In two steps: torch splits a sum that has few outputs between threads, and then its bits depend on them.
             background = (grad_rgb * (1 - alpha)).sum(dim=2).sum(dim=1)
             background = background if ctx.background_batch else background.sum(0)
-        return (*grads, w2c if needs[5] else None, K if needs[6] else None, background, None)
+        return (*grads, w2c if needs[5] else None, K if needs[6] else None, background, None, None)
 
 
 _room: dict[tuple[int, int, tuple[int, int]], int] = {}
 """Room for (splat, tile) pairs that sufficed last time, by problem size: saves a second pass, changes no result."""
 
 
-def _bytes(function: str, *sizes: int) -> int:
-    """Returns the bytes of workspace that a `_workspace` function of the library asks for."""
+def _block(kind: str, like: Tensor, function: str, *sizes: int) -> Scratch:
+    """Returns the bytes of workspace that a `_workspace` function of the library asks for, beside the tensors."""
     answer = torch.zeros(1, dtype=torch.int64)
-    native.call(function, *sizes, answer)
-    return int(answer)
+    run(kind, function, *sizes, Host(answer))
+    return Scratch(int(answer), like.device)
 
 
 def _scene(inputs, backgrounds: Tensor, views: int, size: tuple[int, int]) -> tuple:

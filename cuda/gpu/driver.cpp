@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "avatar3d_gpu.h"
 #include "cpu/error.h"
@@ -27,9 +28,11 @@ struct Driver {
                         void**);
 };
 
+constexpr int kNotFound = 500;  // CUDA_ERROR_NOT_FOUND
+
 std::mutex lock;
 Driver driver;
-void* library = nullptr;
+std::vector<void*> libraries;  // one for each image, in the order of loading
 std::map<std::string, void*> found;
 
 int check(int code, const char* what) {
@@ -83,11 +86,13 @@ int launch_raw(const char* kernel, Grid grid, uint32_t threads, void* stream, co
   void* function = nullptr;
   {
     const std::lock_guard<std::mutex> guard(lock);
-    if (!library) return fail("%s: no kernels are loaded; call a3d_gpu_load", kernel);
+    if (libraries.empty()) return fail("%s: no kernels are loaded; call a3d_gpu_load", kernel);
     if (const int code = need_context()) return code;
     void*& known = found[kernel];
-    if (!known)
-      if (const int code = check(driver.cuLibraryGetKernel(&known, library, kernel), kernel)) return code;
+    for (size_t i = libraries.size(); !known && i-- > 0;) {
+      const int code = driver.cuLibraryGetKernel(&known, libraries[i], kernel);
+      if (code && (code != kNotFound || i == 0)) return check(code, kernel);
+    }
     function = known;
   }
   void* parameters[] = {const_cast<void*>(arguments)};
@@ -105,6 +110,6 @@ extern "C" int32_t a3d_gpu_load(const uint8_t* image, int64_t) {
   void* loaded = nullptr;
   if (const int code = check(driver.cuLibraryLoadData(&loaded, image, nullptr, nullptr, 0, nullptr, nullptr, 0), "a3d_gpu_load"))
     return code;
-  library = loaded, found.clear();  // kernels of an earlier image may still run: it is kept
+  libraries.push_back(loaded), found.clear();  // a later image may hold a kernel of an earlier one anew
   return 0;
 }

@@ -36,22 +36,20 @@ if(UNIX AND NOT APPLE)
       endif()
     endforeach()
     list(APPEND GENCODE -gencode arch=compute_${NEWEST},code=compute_${NEWEST})
-    # One unit of all kernels, as NVRTC compiles them.
-    set(UNIT "")
+    set(FATBINS "")
     foreach(kernel ${GPU_KERNELS})
-      get_filename_component(kernel ${kernel} NAME)
-      string(APPEND UNIT "#include \"gpu/${kernel}\"\n")
+      get_filename_component(name ${kernel} NAME_WE)
+      set(fatbin ${CMAKE_CURRENT_BINARY_DIR}/fatbin/${name}.fatbin)
+      add_custom_command(
+        OUTPUT ${fatbin}
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/fatbin
+        COMMAND ${NVCC} -std=c++20 -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda ${GENCODE} -fatbin -o ${fatbin} ${kernel}
+        DEPENDS ${kernel} ${GPU_HEADERS}
+        COMMENT "Compiling CUDA kernels of ${name}"
+        VERBATIM)
+      list(APPEND FATBINS ${fatbin})
     endforeach()
-    file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/avatar3d_kernels.cu CONTENT "${UNIT}")
-    set(FATBIN ${CMAKE_CURRENT_BINARY_DIR}/avatar3d_kernels.fatbin)
-    add_custom_command(
-      OUTPUT ${FATBIN}
-      COMMAND ${NVCC} -std=c++20 -I ${CMAKE_CURRENT_SOURCE_DIR}/cuda ${GENCODE} --threads 2 -fatbin -o ${FATBIN}
-              ${CMAKE_CURRENT_BINARY_DIR}/avatar3d_kernels.cu
-      DEPENDS ${GPU_KERNELS} ${GPU_HEADERS} ${CMAKE_CURRENT_BINARY_DIR}/avatar3d_kernels.cu
-      COMMENT "Compiling CUDA kernels"
-      VERBATIM)
-    add_custom_target(avatar3d_kernels ALL DEPENDS ${FATBIN})
-    install(FILES ${FATBIN} DESTINATION avatar3d/ops)
+    add_custom_target(avatar3d_kernels ALL DEPENDS ${FATBINS})
+    install(FILES ${FATBINS} DESTINATION avatar3d/ops/cuda/fatbin)
   endif()
 endif()

@@ -1,0 +1,20 @@
+"""The C interface of the GPU library, as in cuda/avatar3d_gpu.h (a test compares them)."""
+
+ABI_VERSION = 1
+"""Must equal A3D_GPU_ABI_VERSION."""
+
+SIGNATURES: dict[str, str] = {
+    "a3d_gpu_load": "const uint8_t*, int64_t",
+    "a3d_gpu_sort_workspace": "int64_t, int64_t*",
+    "a3d_gpu_sort": "int64_t, int32_t, int32_t*, int32_t*, int32_t*, int32_t*, void*",
+    "a3d_gpu_splat_workspace": "int64_t, int64_t, int64_t, int64_t, int64_t, int64_t*",
+    "a3d_gpu_splat_forward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, "
+    "const float*, const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, "
+    "float*, float*, float*, int64_t*, void*",
+    "a3d_gpu_splat_backward_workspace": "int64_t, int64_t, int64_t, int64_t*",
+    "a3d_gpu_splat_backward": "int64_t, int64_t, int64_t, int64_t, int64_t, const float*, const float*, const float*, "
+    "const float*, const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, "
+    "const float*, const float*, const float*, const float*, const float*, const float*, int64_t, uint8_t*, float*, "
+    "float*, float*, float*, float*, float*, void*",
+}
+"""C parameter types of every function. All return int32_t."""
