@@ -47,6 +47,10 @@ def encode(
     kind = backends.choose("encode", {"points": points, "table": table}, backend)
     if kind == "reference":
         return reference_field.encode(points, table, grid)
+    if kind == "tinycudann":
+        from avatar3d.ops.backends import via_tinycudann
+
+        return via_tinycudann.encode(points, table, grid)
     return _Encode.apply(points, table, grid, kind)  # type: ignore[return-value]
 
 
@@ -89,6 +93,10 @@ def march(
     rays, occupancy = rays.detach(), occupancy.detach()
     jitter = torch.full_like(rays.near, 0.5) if jitter is None else jitter.detach()
     limit = (1 << 31) - 2 if limit is None else limit
+    if kind == "nerfacc":
+        from avatar3d.ops.backends import via_nerfacc
+
+        return via_nerfacc.march(rays, occupancy, step, jitter, limit, first)
     run = reference_field.march if kind == "reference" else _march
     return run(rays, occupancy, step, jitter, limit, first, *(() if kind == "reference" else (kind,)))
 
@@ -116,6 +124,10 @@ def composite(
     kind = backends.choose("volume", tensors, backend)
     if kind == "reference":
         return reference_field.composite(density, colour, samples)
+    if kind == "nerfacc":
+        from avatar3d.ops.backends import via_nerfacc
+
+        return via_nerfacc.composite(density, colour, samples)
     return Light(*_Composite.apply(density, colour, samples, kind))
 
 
