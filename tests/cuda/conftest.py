@@ -1,6 +1,7 @@
 """Fixtures: the emulated library, built once, in every order of threads."""
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -13,15 +14,21 @@ for name in ("emulated", "splats"):  # pytest's importlib mode puts no folder of
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
 
-from emulated import ORDERS, ROOT, Emulated, build
+from emulated import GIVEN, ORDERS, PLANTED, Emulated, build_default
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps only what runs kernels when a build with sanitizers or coverage is given."""
+    if os.environ.get(GIVEN):
+        here = Path(__file__).parent
+        items[:] = [i for i in items if here not in i.path.parents or "library" in getattr(i, "fixturenames", ())]
 
 
 @pytest.fixture(scope="session")
 def library() -> Emulated:
-    """The kernels and C functions of cuda/gpu, with small broken kernels of cuda/emulator/planted.cu beside them."""
-    planted = ROOT / "tests/cuda/planted"
-    extra = f"-DEXTRA={planted / 'planted.cu'};{planted / 'planted_api.cpp'}"
-    return Emulated(build(ROOT / "build/emulator", extra), planted / "planted.h")
+    """The kernels and C functions of cuda/gpu, with small broken kernels (planted/) beside them."""
+    given = os.environ.get(GIVEN)
+    return Emulated(Path(given) if given else build_default(), PLANTED / "planted.h")
 
 
 @pytest.fixture(params=ORDERS)

@@ -14,6 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 ORDERS = {"forward": (0, 0), "reverse": (1, 0), "random": (2, 1)}
 """Orders of threads and blocks, with a seed: a kernel without races gives the same bits in each."""
 
+GIVEN = "AVATAR3D_EMULATED"
+"""Environment variable: another build of the library to test, with sanitizers or coverage."""
+
+PLANTED = ROOT / "tests/cuda/planted"
 EVENTS = 8
 _COUNTERS = ("launches", "blocks", "warps", "threads", "barriers", "warp_operations", "shared_reads", "shared_writes")
 _SCALARS = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "float": ctypes.c_float, "double": ctypes.c_double}
@@ -52,6 +56,11 @@ def build(folder: Path, *options: str) -> Path:
         _run("cmake", "-S", ROOT / "cuda/emulator", "-B", folder, *options)
         _run("cmake", "--build", folder, "--parallel", "2")
     return folder / "libavatar3d_emulated.so"
+
+
+def build_default(folder: Path = ROOT / "build/emulator", *options: str) -> Path:
+    """Returns the library with the broken kernels of planted/ beside the real ones."""
+    return build(folder, f"-DEXTRA={PLANTED / 'planted.cu'};{PLANTED / 'planted_api.cpp'}", *options)
 
 
 def _run(*command) -> None:

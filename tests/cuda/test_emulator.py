@@ -40,6 +40,13 @@ def test_sort_is_stable(emulated, n, bits):
     assert torch.equal(keys[int(which)], before[want])
 
 
+def test_scan_of_more_tiles_than_a_block_has_threads(emulated):
+    values = torch.arange(300_000, dtype=torch.int32) % 7
+    want = values.cumsum(0) - values
+    emulated.call("a3d_planted_scan", values, torch.zeros(293, dtype=torch.int32), len(values))
+    assert torch.equal(values.long(), want)
+
+
 def test_sort_of_a_wrong_size_is_refused(library):
     empty = torch.zeros(0, dtype=torch.int32)
     with pytest.raises(EmulatorError, match="out of range"):

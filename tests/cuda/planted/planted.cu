@@ -36,5 +36,6 @@ A3D_KERNEL(planted, Planted, kThreads) {
   atomicAdd(&total[0], 1);
   if (bug != kAtomicAndPlain) __syncthreads();
   const int arrived = total[0];
-  args.out[bug == kGlobalOutOfBounds ? at + 100 : at] = arrived == kThreads ? sum : 0.f;
+  if (bug == kShiftTooFar) sum += float(1 << (bug + 20 + t));
+  args.out[bug == kGlobalOutOfBounds ? at + 1 : at] = arrived == kThreads ? sum : 0.f;
 }

@@ -20,6 +20,7 @@ enum PlantedBug {
   kMissingSyncwarp,     // lanes of one warp meet in shared memory
   kAtomicAndPlain,      // one adds atomically, another reads at the same time
   kGlobalOutOfBounds,   // a global write past the end: for the address sanitizer
+  kShiftTooFar,         // undefined by the language: for the other sanitizer
 };
 
 #ifdef __cplusplus
@@ -27,6 +28,8 @@ extern "C" {
 #endif
 // Two rounds over blocks of 64: out[i] = in[i] + in of the next in the block, twice.
 A3D_API int32_t a3d_planted(const float* in, float* out, int64_t n, int32_t bug);
+// The scan of sort_api.cpp by itself: n values in place, with scratch for ceil(n / 1024).
+A3D_API int32_t a3d_planted_scan(int32_t* values, int32_t* sums, int64_t n);
 #ifdef __cplusplus
 }
 #endif
