@@ -37,7 +37,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, background: Float[Tensor, "*
     return Render(image[..., :3], image[..., 3:4], image[..., 4:])
 
 
-def sh_values(directions: Float[Tensor, "n 3"], bases: int) -> Float[Tensor, "n k"]:
+def sh_values(directions: Float[Tensor, "*n 3"], bases: int) -> Float[Tensor, "*n k"]:
     """Returns the first 1, 4, 9 or 16 real spherical harmonics of unit vectors, ordered as in 3D Gaussian splatting."""
     x, y, z = directions.unbind(-1)
     xx, yy, zz = x * x, y * y, z * z

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar3d.core import AvatarError, Camera, Gaussians, Render
-from avatar3d.ops.reference import DILATION, NEAR, sh_values
+from avatar3d.ops.reference import DILATION, NEAR, SH_C0, sh_values
 
 
 def probe() -> None:
@@ -68,7 +68,7 @@ def colours(gaussians: Gaussians, w2c: Float[Tensor, "*b c 4 4"]) -> Tensor:
     """Returns the splats' colours, (*b c n 3), or (*b n 3) where no view changes them."""
     sh = gaussians.sh
     if sh.shape[-2] == 1:
-        return 0.5 + sh_values(gaussians.means[..., :1], 1)[..., 0, :1] * sh[..., 0, :]
+        return 0.5 + SH_C0 * sh[..., 0, :]
     rotation, translation = w2c[..., :3, :3], w2c[..., :3, 3:]
     position = -(rotation.mT @ translation).mT  # *b c 1 3
     towards = torch.nn.functional.normalize(gaussians.means[..., None, :, :] - position, dim=-1)
