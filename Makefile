@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := $(shell find avatar3d cuda configs -type f -not -name '*.so' -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test bench lint native clean
+.PHONY: demo test test-cuda bench lint native clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.installed ## Fit a portrait (and CLIP=path.mp4) and write out/demo/index.html.
@@ -17,6 +17,9 @@ demo: $(VENV)/.installed ## Fit a portrait (and CLIP=path.mp4) and write out/dem
 
 test: $(VENV)/.installed $(VENV)/.dev ## Run all tests, on the installed package.
 	$(BIN)/pytest -n $(WORKERS)
+
+test-cuda: $(VENV)/.installed $(VENV)/.dev ## Prove the GPU kernels without a GPU: emulator, sanitizers, planted bugs, static gates.
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/cuda -m ""
 
 bench: $(VENV)/.installed ## Time the rasterizer beside its twin and a peer.
 	$(PIP) install --quiet $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["bench"])')

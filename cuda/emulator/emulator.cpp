@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <random>
 #include <vector>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 #include "avatar3d_gpu.h"
 #include "cpu/error.h"
@@ -275,6 +278,10 @@ int launch_raw(const char* kernel, Grid grid, uint32_t block, void*, const void*
   if (block < 1 || block > running->threads || !grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
     return fail("%s: grid %u,%u,%u of %u threads is out of range (at most %u threads)", kernel, grid.x, grid.y, grid.z,
                 block, running->threads);
+#if defined(__SANITIZE_ADDRESS__)
+  if (failed)  // fibers were abandoned: their frames must not look alive
+    for (uint8_t* stack : stacks) ASAN_UNPOISON_MEMORY_REGION(stack, kStack);
+#endif
   threads = block, arguments = given, failed = false;
   block_size = {block, 1, 1}, grid_size = {grid.x, grid.y, grid.z};
   make_room();

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from emulated import GIVEN, ROOT, build_default
 
-pytestmark = pytest.mark.cuda_full
+pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("coverage")]
 
 
 @pytest.mark.skipif(not shutil.which("gcov"), reason="no gcov")
@@ -21,7 +21,7 @@ def test_tests_run_nine_lines_of_ten(tmp_path):
     for old in folder.rglob("*.gcda"):
         old.unlink()
     here = str(Path(__file__).parent)
-    command = [sys.executable, "-m", "pytest", here, "-q", "-x", "-p", "no:cacheprovider", "-m", "not cuda_full"]
+    command = [sys.executable, "-m", "pytest", here, "-q", "-x", "-p", "no:cacheprovider"]
     environment = os.environ | {GIVEN: str(library)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from emulated import ROOT, build_default
 
-pytestmark = pytest.mark.cuda_full
+pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("mutants")]
 
 HERE = Path(__file__).parent
 BARRIER = re.compile(r"__syncthreads\(\);|__syncthreads_count\((?=open|walk)")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from emulated import GIVEN, ROOT, build_default
 
-pytestmark = pytest.mark.cuda_full
+pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("sanitizers")]
 
 HERE = Path(__file__).parent
 RUN = """
@@ -38,8 +38,8 @@ def sanitized() -> tuple[Path, dict[str, str]]:
 
 def test_kernels_run_clean(sanitized):
     _, environment = sanitized
-    command = [sys.executable, "-m", "pytest", str(HERE), "-q", "-x", "-p", "no:cacheprovider", "-m", "not cuda_full"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    command = [sys.executable, "-m", "pytest", str(HERE), "-q", "-x", "-p", "no:cacheprovider", "--capture=sys"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"\d\d passed", done.stdout) or "[100%]" in done.stdout
 
