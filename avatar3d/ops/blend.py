@@ -8,10 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar3d.core import AvatarError, Basis, Binding, Gaussians
-from avatar3d.ops import backends, native, reference_fit
+from avatar3d.ops import backends, reference_fit
+from avatar3d.ops.gpu import run
 
 _FRAME = 24  # floats of a triangle's frame, as in cuda/cpu/pose.h
-_CHUNK = 256  # splats of a task there
+_CHUNK = 256  # splats of a task there, and of a block in cuda/gpu/pose.h
 
 
 def pose_splats(
@@ -21,12 +22,13 @@ def pose_splats(
     weights: Float[Tensor, "*b k"] | None,
     vertices: Float[Tensor, "*b v 3"],
     faces: Int[Tensor, "f 3"],
+    backend: str = "auto",
 ) -> Gaussians:
     """Returns the splats in the world, for each pose of a batch; differentiable in all but the binding.
 
-    The native kernel serves float32 on the CPU, where it goes over the blendshapes once for all poses, forward and
-    backward; everything else takes the PyTorch twin `reference_fit.pose_splats`, which has the formulas. The same bits
-    for any number of threads.
+    The native kernels serve float32, and go over the blendshapes once for all poses, forward and backward; everything
+    else takes the PyTorch twin `reference_fit.pose_splats`, which has the formulas. The same bits for any number of
+    threads on the CPU.
 
     Args:
         gaussians: Unbatched, in the local frames of the triangles, lengths in units of each triangle's size.
@@ -35,6 +37,7 @@ def pose_splats(
         weights: How much of each blendshape each pose asks for; None without a basis.
         vertices: Posed meshes, world, metres.
         faces: Their triangles.
+        backend: `auto`, `cuda`, `cpu` or `reference`.
 
     Raises:
         AvatarError: If sizes do not fit, or the binding or the faces point outside.
@@ -58,7 +61,8 @@ def pose_splats(
     tensors |= {"vertices": vertices, "faces": faces, "binding.face": binding.face, "binding.bary": binding.bary}
     if basis is not None and weights is not None:
         tensors |= {"basis.means": basis.means, "basis.quats": basis.quats, "basis.sh": basis.sh, "weights": weights}
-    if backends.choose("pose", tensors) == "reference":
+    kind = backends.choose("pose", tensors, backend)
+    if kind == "reference":
         return reference_fit.pose_splats(gaussians, binding, basis, weights, vertices, faces)
 
     batch, n = vertices.shape[:-2], len(gaussians)
@@ -69,7 +73,7 @@ def pose_splats(
     blendshapes = (None, None, None) if basis is None else (basis.means, basis.quats, basis.sh)
     means, quats, log_scales, colours = _PoseSplats.apply(
         *(mesh, gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.sh[:, 0]),
-        *(*blendshapes, flat, vertices.reshape(batch.numel(), *vertices.shape[-2:])),
+        *(*blendshapes, flat, vertices.reshape(batch.numel(), *vertices.shape[-2:]), kind),
     )
     sh = colours.reshape(*batch, n, 1, 3)
     if gaussians.sh.shape[1] > 1:
@@ -95,20 +99,21 @@ class _Mesh:
 
 class _PoseSplats(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, mesh: _Mesh, *inputs: Tensor | None):
-        packed: list[Any] = [None if x is None else x.contiguous() for x in inputs]
+    def forward(ctx, mesh: _Mesh, *inputs: Any):
+        *tensors, kind = inputs
+        packed: list[Any] = [None if x is None else x.contiguous() for x in tensors]
         means, quats, log_scales, colours, *basis, weights, vertices = packed
         b, v = vertices.shape[:2]
-        n, f, k, threads = len(means), len(mesh.faces), 0 if weights is None else weights.shape[1], native.threads()
-        frames = torch.empty(b, f, _FRAME)
-        native.call("a3d_pose_frames", vertices, mesh.faces, b, v, f, frames, threads)
-        world = [torch.empty(b, n, c) for c in (3, 4, 3, 3)]
-        inverse_length = torch.empty(b, n)
-        native.call(
-            *("a3d_pose_forward", means, quats, log_scales, colours, mesh.face, mesh.bary, *basis, weights, frames),
-            *(n, k, b, f, *world, inverse_length, threads),
+        n, f, k = len(means), len(mesh.faces), 0 if weights is None else weights.shape[1]
+        frames = means.new_empty(b, f, _FRAME)
+        run(kind, "pose_frames", vertices, mesh.faces, b, v, f, frames)
+        world = [means.new_empty(b, n, c) for c in (3, 4, 3, 3)]
+        inverse_length = means.new_empty(b, n)
+        run(
+            *(kind, "pose_forward", means, quats, log_scales, colours, mesh.face, mesh.bary, *basis, weights, frames),
+            *(n, k, b, f, *world, inverse_length),
         )
-        ctx.mesh = mesh
+        ctx.mesh, ctx.kind = mesh, kind
         ctx.save_for_backward(means, quats, *basis, weights, vertices, frames, *world[:2], inverse_length)
         return tuple(world)
 
@@ -116,20 +121,20 @@ class _PoseSplats(torch.autograd.Function):
     def backward(ctx, *given: Tensor):  # type: ignore[override]
         means, quats, *basis, weights, vertices, frames, world_means, world_quats, inverse_length = ctx.saved_tensors
         mesh, (b, v), f, n = ctx.mesh, vertices.shape[:2], frames.shape[1], len(means)
-        k, threads = 0 if weights is None else weights.shape[1], native.threads()
-        local = [torch.empty(n, c) for c in (3, 4, 3, 3)]
+        k = 0 if weights is None else weights.shape[1]
+        local = [means.new_empty(n, c) for c in (3, 4, 3, 3)]
         wanted = ctx.needs_input_grad[5:8]
         shapes = [torch.empty_like(x) if w and x is not None else None for w, x in zip(wanted, basis, strict=True)]
-        parts = torch.empty(-(-n // _CHUNK), b, k)
-        of_weights = None if weights is None else torch.empty(b, k)
-        corners = torch.empty(b, n, 9) if ctx.needs_input_grad[-1] else None
-        native.call(
-            *("a3d_pose_backward", means, quats, mesh.face, mesh.bary, *basis, weights, frames, n, k, b, f),
+        parts = means.new_empty(-(-n // _CHUNK), b, k)
+        of_weights = None if weights is None else means.new_empty(b, k)
+        corners = means.new_empty(b, n, 9) if ctx.needs_input_grad[9] else None
+        run(
+            *(ctx.kind, "pose_backward", means, quats, mesh.face, mesh.bary, *basis, weights, frames, n, k, b, f),
             *(world_means, world_quats, inverse_length, *(x.contiguous() for x in given)),
-            *(*local, *shapes, parts, of_weights, corners, threads),
+            *(*local, *shapes, parts, of_weights, corners),
         )
         of_vertices = None
         if corners is not None:
             of_vertices = torch.empty_like(vertices)
-            native.call("a3d_pose_scatter", corners, mesh.face, mesh.faces, n, b, v, of_vertices, threads)
-        return (None, *local, *shapes, of_weights, of_vertices)
+            run(ctx.kind, "pose_scatter", corners, mesh.face, mesh.faces, n, b, v, of_vertices)
+        return (None, *local, *shapes, of_weights, of_vertices, None)

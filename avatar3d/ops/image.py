@@ -6,8 +6,9 @@ from torch import Tensor
 
 from avatar3d.core import AvatarError
 from avatar3d.ops import backends, native, reference_fit
+from avatar3d.ops.gpu import run
 
-_TILE = (128, 64)  # rows and columns, as in cuda/cpu/loss.h
+_TILE = ((16, 16), (128, 64))  # rows and columns, as in cuda/gpu/loss.h and cuda/cpu/loss.h
 
 
 def l1_ssim(
@@ -15,19 +16,21 @@ def l1_ssim(
     target: Float[Tensor, "b h w 3"],
     weight: Float[Tensor, "b h w"] | None = None,
     ssim_share: float = 0.2,
+    backend: str = "auto",
 ) -> Float[Tensor, ""]:
     """Returns (1 - s) L1 + s (1 - SSIM), averaged over pixels by their weights; differentiable in `render` alone.
 
     SSIM as in 3D Gaussian splatting: 11 x 11 Gaussian window of sigma 1.5, K1 = 0.01, K2 = 0.03, data range 1, each
     channel by itself, zeros outside the picture (so that its size stays; metrics count inner windows only and are in
-    `avatar3d.score`). The native kernel serves float32 on the CPU, the PyTorch twin everything else. The same bits
-    for any number of threads.
+    `avatar3d.score`). The native kernels serve float32, the PyTorch twin everything else. The same bits for any number
+    of threads.
 
     Args:
         render: Pictures in about [0, 1].
         target: What they should be; no gradient.
         weight: Of each pixel, not negative; of a window by its centre. None weighs all the same. No gradient.
         ssim_share: s, in [0, 1].
+        backend: `auto`, `cuda`, `cpu` or `reference`.
 
     Raises:
         AvatarError: The sizes differ, or the share is out of range.
@@ -38,9 +41,10 @@ def l1_ssim(
     if not 0 <= ssim_share <= 1:
         raise AvatarError(f"l1_ssim: the share is {ssim_share}; give a number in [0, 1]")
     tensors = {"render": render, "target": target} | ({} if weight is None else {"weight": weight})
-    if backends.choose("loss", tensors) == "reference":
+    kind = backends.choose("loss", tensors, backend)
+    if kind == "reference":
         return reference_fit.l1_ssim(render, target, weight, ssim_share)
-    return _L1Ssim.apply(render, target, weight, ssim_share)  # type: ignore[return-value]
+    return _L1Ssim.apply(render, target, weight, ssim_share, kind)  # type: ignore[return-value]
 
 
 def to_bytes(
@@ -100,15 +104,15 @@ def composite(
 
 class _L1Ssim(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, render: Tensor, target: Tensor, weight: Tensor | None, ssim_share: float):
+    def forward(ctx, render: Tensor, target: Tensor, weight: Tensor | None, ssim_share: float, kind: str):
         b, h, w, _ = render.shape
-        gradient = torch.empty(b, h, w, 3) if ctx.needs_input_grad[0] else None
-        parts = torch.empty(b * -(-h // _TILE[0]) * -(-w // _TILE[1]), dtype=torch.float64)
-        loss = torch.empty(())
-        native.call(
-            *("a3d_loss_l1_ssim", render.contiguous(), target.contiguous()),
+        gradient = render.new_empty(b, h, w, 3) if ctx.needs_input_grad[0] else None
+        rows, columns = _TILE[kind == "cpu"]
+        parts = render.new_empty(b * -(-h // rows) * -(-w // columns), dtype=torch.float64)
+        loss = render.new_empty(())
+        run(
+            *(kind, "loss_l1_ssim", render.contiguous(), target.contiguous()),
             *(weight if weight is None else weight.contiguous(), b, h, w, ssim_share, parts, loss, gradient),
-            native.threads(),
         )
         if gradient is not None:
             ctx.save_for_backward(gradient)
@@ -117,4 +121,4 @@ class _L1Ssim(torch.autograd.Function):
     @staticmethod
     def backward(ctx, given: Tensor):  # type: ignore[override]
         (gradient,) = ctx.saved_tensors
-        return (gradient if given.item() == 1 else gradient * given), None, None, None
+        return (gradient if given.item() == 1 else gradient * given), None, None, None, None

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from avatar3d.core import AvatarError
-from avatar3d.ops import backends, native, reference_fit
+from avatar3d.ops import backends, reference_fit
+from avatar3d.ops.gpu import run
 
 
 def adam_step(
@@ -19,6 +20,7 @@ def adam_step(
     betas: tuple[float, float] = (0.9, 0.999),
     epsilon: float = 1e-15,
     skip: Bool[Tensor, " n"] | None = None,
+    backend: str = "auto",
 ) -> None:
     """Does one step of Adam in place, as `torch.optim.Adam` does; the same bits for any number of threads.
 
@@ -31,6 +33,7 @@ def adam_step(
         betas: Decay of the moments.
         epsilon: Added to the root of the second moment.
         skip: Rows (first axis) that stand still, moments too.
+        backend: `auto`, `cuda`, `cpu` or `reference`.
 
     Raises:
         AvatarError: If shapes differ, or `step` is less than 1.
@@ -43,13 +46,14 @@ def adam_step(
         raise AvatarError(f"adam_step: step is {step}; steps count from 1")
     value = value.detach()
     named = {"value": value, "gradient": gradient, "first moment": moments[0], "second moment": moments[1]}
-    if backends.choose("adam", named if skip is None else named | {"skip": skip}) == "reference":
+    kind = backends.choose("adam", named if skip is None else named | {"skip": skip}, backend)
+    if kind == "reference":
         reference_fit.adam_step(value, gradient, moments, step, rate, betas, epsilon, skip)
         return
     rows = value.shape[0] if value.dim() else 1
-    native.call(
-        *("a3d_adam_step", value, gradient.contiguous(), *moments, skip, rows, value.numel() // max(rows, 1)),
-        *(step, rate, *betas, epsilon, native.threads()),
+    run(
+        *(kind, "adam_step", value, gradient.contiguous(), *moments, skip, rows, value.numel() // max(rows, 1)),
+        *(step, rate, *betas, epsilon),
     )
 
 

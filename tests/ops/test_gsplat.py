@@ -141,7 +141,7 @@ def test_our_projection_and_colours_are_gsplats(bases):
             covars, _ = theirs._quat_scale_to_covar_preci(g.quats, g.scales, compute_preci=False)
             fields = (g.means, covars, w2c[None], camera.K[None], camera.width, camera.height)
             _, means2d, depths, conics, _ = theirs._fully_fused_projection(*fields, eps2d=0.3, near_plane=0.01)
-            # As R't: gsplat inverts the matrix, whose gradient differs from ours where a pose cannot go (off rotations).
+            # As R't: gsplat inverts the matrix, whose gradient differs from ours off the rotations, where none can go.
             directions = g.means + w2c[:3, :3].mT @ w2c[:3, 3]
             colour = theirs._spherical_harmonics(math.isqrt(bases) - 1, directions, g.sh) + 0.5
             values = (means2d[0], conics[0], depths[0], colour)
