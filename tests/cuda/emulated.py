@@ -2,7 +2,9 @@
 
 import ctypes
 import re
+import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +55,9 @@ def build(folder: Path, *options: str) -> Path:
     """Returns the library that cmake builds from cuda/emulator in `folder`; one process builds, others wait."""
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=600):
-        _run("cmake", "-S", ROOT / "cuda/emulator", "-B", folder, *options)
-        _run("cmake", "--build", folder, "--parallel", "2")
+        cmake = shutil.which("cmake") or Path(sys.executable).with_name("cmake")  # of the system, or pip's
+        _run(cmake, "-S", ROOT / "cuda/emulator", "-B", folder, *options)
+        _run(cmake, "--build", folder, "--parallel", "2")
     return folder / "libavatar3d_emulated.so"
 
 
