@@ -51,6 +51,41 @@ A3D_API int32_t a3d_gpu_splat_backward(int64_t splats, int64_t views, int64_t ba
                                        float* grad_quats, float* grad_log_scales, float* grad_logits, float* grad_sh,
                                        float* grad_cameras, void* stream);
 
+// ---- pose: cuda/gpu/pose_api.cpp -------------------------------------------------------------------------------------
+// As the functions of avatar3d.h without `_gpu`, on the device; up to 65535 poses.
+A3D_API int32_t a3d_gpu_pose_frames(const float* vertices, const int32_t* faces, int64_t b, int64_t v, int64_t f,
+                                    float* frames, void* stream);
+A3D_API int32_t a3d_gpu_pose_forward(const float* means, const float* quats, const float* log_scales,
+                                     const float* colours, const int32_t* face, const float* bary,
+                                     const float* basis_means, const float* basis_quats, const float* basis_colours,
+                                     const float* weights, const float* frames, int64_t n, int64_t k, int64_t b,
+                                     int64_t f, float* world_means, float* world_quats, float* world_log_scales,
+                                     float* world_colours, float* inverse_length, void* stream);
+A3D_API int32_t a3d_gpu_pose_backward(const float* means, const float* quats, const int32_t* face, const float* bary,
+                                      const float* basis_means, const float* basis_quats, const float* basis_colours,
+                                      const float* weights, const float* frames, int64_t n, int64_t k, int64_t b,
+                                      int64_t f, float* world_means, float* world_quats, float* inverse_length,
+                                      const float* g_world_means, const float* g_world_quats,
+                                      const float* g_world_log_scales, const float* g_world_colours, float* g_means,
+                                      float* g_quats, float* g_log_scales, float* g_colours, float* g_basis_means,
+                                      float* g_basis_quats, float* g_basis_colours, float* parts, float* g_weights,
+                                      float* g_corners, void* stream);
+// Sums are atomic: their last bits vary from run to run.
+A3D_API int32_t a3d_gpu_pose_scatter(const float* g_corners, const int32_t* face, const int32_t* faces, int64_t n,
+                                     int64_t b, int64_t v, float* g_vertices, void* stream);
+
+// ---- loss: cuda/gpu/loss_api.cpp -------------------------------------------------------------------------------------
+// Floats of the workspace of a3d_gpu_loss_l1_ssim, which is otherwise a3d_loss_l1_ssim; loss is on the device.
+A3D_API int32_t a3d_gpu_loss_workspace(int64_t b, int64_t h, int64_t w, int64_t* floats);
+A3D_API int32_t a3d_gpu_loss_l1_ssim(const float* render, const float* target, const float* weight, int64_t b,
+                                     int64_t h, int64_t w, float ssim_share, float* workspace, float* loss,
+                                     float* gradient, void* stream);
+
+// ---- adam: cuda/gpu/adam_api.cpp -------------------------------------------------------------------------------------
+A3D_API int32_t a3d_gpu_adam_step(float* value, const float* gradient, float* first, float* second,
+                                  const uint8_t* skip, int64_t rows, int64_t width, int64_t step, double rate,
+                                  double beta1, double beta2, double epsilon, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

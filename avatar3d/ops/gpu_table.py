@@ -16,5 +16,19 @@ SIGNATURES: dict[str, str] = {
     "const float*, const float*, int32_t, const float*, const float*, int32_t, const float*, uint8_t*, int64_t, "
     "const float*, const float*, const float*, const float*, const float*, const float*, int64_t, uint8_t*, float*, "
     "float*, float*, float*, float*, float*, void*",
+    "a3d_gpu_pose_frames": "const float*, const int32_t*, int64_t, int64_t, int64_t, float*, void*",
+    "a3d_gpu_pose_forward": "const float*, const float*, const float*, const float*, const int32_t*, const float*, "
+    "const float*, const float*, const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, "
+    "float*, float*, float*, float*, void*",
+    "a3d_gpu_pose_backward": "const float*, const float*, const int32_t*, const float*, const float*, const float*, "
+    "const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, float*, float*, "
+    "const float*, const float*, const float*, const float*, float*, float*, float*, float*, float*, float*, float*, "
+    "float*, float*, float*, void*",
+    "a3d_gpu_pose_scatter": "const float*, const int32_t*, const int32_t*, int64_t, int64_t, int64_t, float*, void*",
+    "a3d_gpu_loss_workspace": "int64_t, int64_t, int64_t, int64_t*",
+    "a3d_gpu_loss_l1_ssim": "const float*, const float*, const float*, int64_t, int64_t, int64_t, float, float*, "
+    "float*, float*, void*",
+    "a3d_gpu_adam_step": "float*, const float*, float*, float*, const uint8_t*, int64_t, int64_t, int64_t, double, "
+    "double, double, double, void*",
 }
 """C parameter types of every function. All return int32_t."""

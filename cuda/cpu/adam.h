@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "cpu/isa.h"
+#include "math/adam_rates.h"
 
 namespace a3d {
 
@@ -11,10 +12,7 @@ struct AdamStep {
   const float* gradient;
   float* first;   // moments
   float* second;
-  float rate;                    // divided by the bias correction of the first moment
-  float beta1, beta2, epsilon;
-  float share1, share2;           // 1 - beta, rounded once: from float betas it would be off by 5e-5
-  float inverse_root_correction;  // 1 / sqrt of the bias correction of the second
+  AdamRates rates;
 };
 
 }  // namespace a3d

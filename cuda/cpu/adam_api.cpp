@@ -1,6 +1,4 @@
 // Entry point of Adam.
-#include <cmath>
-
 #include "avatar3d.h"
 #include "cpu/adam.h"
 #include "cpu/pool.h"
@@ -9,17 +7,7 @@ extern "C" int32_t a3d_adam_step(float* value, const float* gradient, float* fir
                                  int64_t rows, int64_t width, int64_t step, double rate, double beta1, double beta2,
                                  double epsilon, int32_t threads) {
   using namespace a3d;
-  const AdamStep job{value,
-                     gradient,
-                     first,
-                     second,
-                     float(rate / (1 - std::pow(beta1, double(step)))),
-                     float(beta1),
-                     float(beta2),
-                     float(epsilon),
-                     float(1 - beta1),
-                     float(1 - beta2),
-                     float(1 / std::sqrt(1 - std::pow(beta2, double(step))))};
+  const AdamStep job{value, gradient, first, second, adam_rates(step, rate, beta1, beta2, epsilon)};
   const auto loop = A3D_PICK(adam_step);
   constexpr int64_t kTask = 1 << 14;  // elements
   if (!skip) {

@@ -6,6 +6,7 @@
 #include "cpu/loss.h"
 
 #include "cpu/simd.h"
+#include "math/ssim.h"
 
 namespace a3d::A3D_ISA {
 namespace {
@@ -17,11 +18,6 @@ constexpr int kMid = kOut + 2 * kSide;                      // of a row of stati
 constexpr int kIn = kMid + 2 * kSide;                       // and of an input row
 // Lengths of rows in memory: vectors may run over the end, where zeros are, and rows begin on cache lines.
 constexpr int kOutRow = (kOut + 31) / 16 * 16, kMidRow = (kMid + 31) / 16 * 16, kInRow = (kIn + 31) / 16 * 16;
-constexpr float kC1 = 0.01f * 0.01f, kC2 = 0.03f * 0.03f;   // Wang et al. 2004, data range 1
-
-// exp(-t^2 / (2 1.5^2)) for t = 0 to 5, divided by the sum over the window.
-constexpr float kWindow[kLossReach + 1] = {0.266011725f,  0.213005538f,   0.109360690f,
-                                             0.0360007721f, 0.00759875814f, 0.00102838013f};
 
 struct alignas(64) Rows {
   float x[kInRow], y[kInRow], squares[kInRow], product[kInRow];
@@ -113,25 +109,19 @@ float compare(const LossPicture& p, int64_t row, int own, Rows& rows) {
   F total = {};
   for (int i = 0; i < kMid; i += kLanes) {
     const F mx = down(rows.blurred[0] + first, i), my = down(rows.blurred[1] + first, i);
-    const F mean_squares = mx * mx + my * my, mean_product = mx * my;
-    const F squares = down(rows.blurred[2] + first, i) - mean_squares;   // sx^2 + sy^2
-    const F product = down(rows.blurred[3] + first, i) - mean_product;  // sxy
-    const F n1 = 2.f * mean_product + kC1, n2 = 2.f * product + kC2, d1 = mean_squares + kC1, d2 = squares + kC2;
-    const F inverse = 1.f / (d1 * d2);
-    const F ssim = n1 * n2 * inverse;
+    const F squares = down(rows.blurred[2] + first, i), product = down(rows.blurred[3] + first, i);
+    const Similarity<F> s = similarity(mx, my, squares, product);
     const F weight = load(rows.weights[slot(row)] + i);
     F counted = weight;
     if (i < kSide || i + kLanes > kSide + own)  // the neighbours count these
       for (int lane = 0; lane < kLanes; lane++)
         if (i + lane < kSide || i + lane >= kSide + own) counted[lane] = 0;
-    total += counted * (1.f - ssim);
+    total += counted * (1.f - s.ssim);
     if (!p.gradient) continue;
     const F scale = -p.ssim_scale * weight;
-    const F by_squares = -ssim * d1 * inverse, by_product = 2.f * n1 * inverse;
-    const F by_mean = 2.f * (my * n2 - mx * ssim * d2) * inverse - 2.f * mx * by_squares - my * by_product;
-    store(rows.slope[0] + i, scale * by_mean);
-    store(rows.slope[1] + i, scale * by_squares);
-    store(rows.slope[2] + i, scale * by_product);
+    store(rows.slope[0] + i, scale * s.by_mean);
+    store(rows.slope[1] + i, scale * s.by_squares);
+    store(rows.slope[2] + i, scale * s.by_product);
   }
   return sum(total);
 }

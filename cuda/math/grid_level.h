@@ -1,6 +1,6 @@
 // What describes one level of a hash grid; the same on both sides of the C interface.
 #pragma once
-#include <stdint.h>
+#include "math/integers.h"
 
 namespace a3d {
 

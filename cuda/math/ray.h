@@ -1,8 +1,8 @@
 // How a ray meets an occupancy grid, for a CPU thread and a CUDA thread: plain floats, for rays part at every cell.
 #pragma once
+#include "math/integers.h"
 #if !defined(__CUDACC_RTC__)
 #include <math.h>
-#include <stdint.h>
 #endif
 #if defined(__CUDACC__)
 #define A3D_SCALAR __host__ __device__ __forceinline__
