@@ -7,13 +7,9 @@
 #include <stdint.h>
 
 #include "cpu/isa.h"
+#include "math/raster.h"
 
 namespace a3d {
-
-constexpr int kTile = 16;
-constexpr float kTransmittanceMin = 1e-4f;      // a pixel is done before the splat that would bring it to this or less
-constexpr float kLog2AlphaMin = -7.994353437f;  // log2(1/255): fainter contributions are skipped
-constexpr uint32_t kHidden = 0xffffffffu;       // depth key of a splat that is not drawn
 
 // The tiles that a splat may touch, none when it is not drawn; and its first gradient slot, counted from the chunk's
 // (SplatState::chunk_slots): one slot per tile, row by row.
@@ -88,7 +84,6 @@ struct SplatGradients {
   float *means, *quats, *log_scales, *logits, *sh;  // any may be null
   float* cameras;                                   // per chunk x kCameraGradients, or null
 };
-constexpr int kCameraGradients = 16;  // 3x4 w2c rows, then fx, fy, cx, cy
 constexpr int64_t kChunk = 1024;      // splats per task of the projections; fixes the order of sums
 inline int64_t chunks_of(int64_t splats) { return (splats + kChunk - 1) / kChunk; }
 

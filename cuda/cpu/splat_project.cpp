@@ -12,11 +12,7 @@ template <int bases>
 A3D_INLINE void colours(const SplatInputs& in, const View& view, int64_t row, I lane, const F mean[3], F out[3]) {
   F Y[bases];
   F d[3] = {F{}, F{}, F{}};
-  if (bases > 1) {
-    for (int j = 0; j < 3; j++) d[j] = mean[j] - view.position[j];
-    const F inverse = 1.f / sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-    for (int j = 0; j < 3; j++) d[j] *= inverse;
-  }
+  if (bases > 1) view_direction(view, mean, d);
   sh_values<bases>(d[0], d[1], d[2], Y);
   for (int c = 0; c < 3; c++) {
     out[c] = splat(0.5f);

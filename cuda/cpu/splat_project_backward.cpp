@@ -30,11 +30,7 @@ template <int bases>
 A3D_INLINE void colour_vjp(const SplatInputs& in, const View& view, int64_t row, I lane, const F mean[3], const F g[3],
                            I drawn, F sh[][3], F grad_mean[3], F grad_position[3]) {
   F d[3] = {F{}, F{}, F{}}, Y[bases], inverse = F{};
-  if (bases > 1) {
-    for (int j = 0; j < 3; j++) d[j] = mean[j] - view.position[j];
-    inverse = 1.f / sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-    for (int j = 0; j < 3; j++) d[j] *= inverse;
-  }
+  if (bases > 1) inverse = view_direction(view, mean, d);
   sh_values<bases>(d[0], d[1], d[2], Y);
   F along[bases];
   for (int k = 0; k < bases; k++) {

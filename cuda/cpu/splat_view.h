@@ -7,18 +7,7 @@ namespace a3d::A3D_ISA {
 
 A3D_INLINE View view_of(const SplatInputs& in, int64_t index) {
   const int64_t camera = in.many_cameras ? index : 0;
-  const float *m = in.w2c + 16 * camera, *k = in.intrinsics + 9 * camera;
-  View v;
-  for (int i = 0; i < 3; i++) {
-    for (int j = 0; j < 3; j++) v.rotation[3 * i + j] = m[4 * i + j];
-    v.translation[i] = m[4 * i + 3];
-  }
-  for (int j = 0; j < 3; j++) v.position[j] = -(m[j] * m[3] + m[4 + j] * m[7] + m[8 + j] * m[11]);
-  v.fx = k[0], v.fy = k[4], v.cx = k[2], v.cy = k[5];
-  const float margin_x = 0.15f * in.width / v.fx, margin_y = 0.15f * in.height / v.fy;
-  v.low_x = -v.cx / v.fx - margin_x, v.high_x = (in.width - v.cx) / v.fx + margin_x;
-  v.low_y = -v.cy / v.fy - margin_y, v.high_y = (in.height - v.cy) / v.fy + margin_y;
-  return v;
+  return camera_view(in.w2c + 16 * camera, in.intrinsics + 9 * camera, float(in.width), float(in.height));
 }
 
 // Lane i reads splat begin + i; lanes past `end` repeat the last splat.

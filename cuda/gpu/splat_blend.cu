@@ -8,7 +8,7 @@ namespace a3d::gpu {
 
 // Events: 0 turns of the loop over splats, by pixel; 1 of these, those whose alpha counts; 2 tests of a splat against a
 // warp's pixels. 12 kB of shared memory: eight blocks fit on a multiprocessor of 100 kB.
-A3D_KERNEL(a3d_splat_blend, SplatForward, kBlendThreads, 6) {
+A3D_KERNEL(a3d_splat_blend, SplatForward, kBlendThreads, 4) {
   A3D_SHARED(float4, places, kBlendBatch);
   A3D_SHARED(float4, shapes, kBlendBatch);
   A3D_SHARED(float4, colours, kBlendBatch);
