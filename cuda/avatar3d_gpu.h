@@ -19,6 +19,9 @@ A3D_API const char* a3d_gpu_last_error(void);
 // Takes the kernels of one .cu file from a fatbin or cubin (host memory), made by nvcc ahead of time or by NVRTC at first
 // use; needs the driver. The functions below need it before, once for each file.
 A3D_API int32_t a3d_gpu_load(const uint8_t* image, int64_t bytes);
+// Times every launch from now on, or no longer; and says in `text` (host memory) what was timed until now: a line for each
+// kernel with its name, its launches and their median milliseconds. Waits for the device.
+A3D_API int32_t a3d_gpu_timing(int32_t on, uint8_t* text, int64_t bytes);
 
 // ---- sort: cuda/gpu/sort.cu ------------------------------------------------------------------------------------------
 // Sorts n pairs by the lowest `bits` bits of their keys as unsigned numbers, stably. keys and values: 2 n, the first row

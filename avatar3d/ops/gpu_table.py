@@ -5,6 +5,7 @@ ABI_VERSION = 1
 
 SIGNATURES: dict[str, str] = {
     "a3d_gpu_load": "const uint8_t*, int64_t",
+    "a3d_gpu_timing": "int32_t, uint8_t*, int64_t",
     "a3d_gpu_sort_workspace": "int64_t, int64_t*",
     "a3d_gpu_sort": "int64_t, int32_t, int32_t*, int32_t*, int32_t*, int32_t*, void*",
     "a3d_gpu_splat_workspace": "int64_t, int64_t, int64_t, int64_t, int64_t, int64_t*",
@@ -18,8 +19,8 @@ SIGNATURES: dict[str, str] = {
     "float*, float*, float*, float*, float*, void*",
     "a3d_gpu_pose_frames": "const float*, const int32_t*, int64_t, int64_t, int64_t, float*, void*",
     "a3d_gpu_pose_forward": "const float*, const float*, const float*, const float*, const int32_t*, const float*, "
-    "const float*, const float*, const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, "
-    "float*, float*, float*, float*, void*",
+    "const float*, const float*, const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, "
+    "float*, float*, float*, float*, float*, void*",
     "a3d_gpu_pose_backward": "const float*, const float*, const int32_t*, const float*, const float*, const float*, "
     "const float*, const float*, const float*, int64_t, int64_t, int64_t, int64_t, float*, float*, float*, "
     "const float*, const float*, const float*, const float*, float*, float*, float*, float*, float*, float*, float*, "

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from avatar3d.core import AvatarError
 from avatar3d.ops import backends, native, reference_fit
-from avatar3d.ops.gpu import run
+from avatar3d.ops.gpu import Host, run
 
-_TILE = ((16, 16), (128, 64))  # rows and columns, as in cuda/gpu/loss.h and cuda/cpu/loss.h
+_TILE = (128, 64)  # rows and columns, as in cuda/cpu/loss.h
 
 
 def l1_ssim(
@@ -107,8 +107,12 @@ class _L1Ssim(torch.autograd.Function):
     def forward(ctx, render: Tensor, target: Tensor, weight: Tensor | None, ssim_share: float, kind: str):
         b, h, w, _ = render.shape
         gradient = render.new_empty(b, h, w, 3) if ctx.needs_input_grad[0] else None
-        rows, columns = _TILE[kind == "cpu"]
-        parts = render.new_empty(b * -(-h // rows) * -(-w // columns), dtype=torch.float64)
+        if kind == "cpu":
+            parts = torch.empty(b * -(-h // _TILE[0]) * -(-w // _TILE[1]), dtype=torch.float64)
+        else:
+            floats = torch.zeros(1, dtype=torch.int64)
+            run(kind, "loss_workspace", b, h, w, Host(floats))
+            parts = render.new_empty(int(floats))
         loss = render.new_empty(())
         run(
             *(kind, "loss_l1_ssim", render.contiguous(), target.contiguous()),

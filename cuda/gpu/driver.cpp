@@ -24,6 +24,11 @@ struct Driver {
   int (*cuCtxSetCurrent)(void*);
   int (*cuLibraryLoadData)(void**, const void*, void*, void*, unsigned, void*, void*, unsigned);
   int (*cuLibraryGetKernel)(void**, void*, const char*);
+  int (*cuEventCreate)(void**, unsigned);
+  int (*cuEventRecord)(void*, void*);
+  int (*cuEventSynchronize)(void*);
+  int (*cuEventElapsedTime)(float*, void*, void*);
+  int (*cuEventDestroy_v2)(void*);
   int (*cuLaunchKernel)(void*, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void*, void**,
                         void**);
 };
@@ -57,6 +62,11 @@ int open_driver() {
                 {"cuCtxSetCurrent", &d.cuCtxSetCurrent},
                 {"cuLibraryLoadData", &d.cuLibraryLoadData},
                 {"cuLibraryGetKernel", &d.cuLibraryGetKernel},
+                {"cuEventCreate", &d.cuEventCreate},
+                {"cuEventRecord", &d.cuEventRecord},
+                {"cuEventSynchronize", &d.cuEventSynchronize},
+                {"cuEventElapsedTime", &d.cuEventElapsedTime},
+                {"cuEventDestroy_v2", &d.cuEventDestroy_v2},
                 {"cuLaunchKernel", &d.cuLaunchKernel}};
   for (const auto& w : wanted) {
     void* symbol = dlsym(file, w.name);
@@ -98,6 +108,19 @@ int launch_raw(const char* kernel, Grid grid, uint32_t threads, void* stream, co
   void* parameters[] = {const_cast<void*>(arguments)};
   return check(driver.cuLaunchKernel(function, grid.x, grid.y, grid.z, threads, 1, 1, 0, stream, parameters, nullptr),
                kernel);
+}
+
+int mark(void* stream, void** at) {
+  if (!driver.cuLaunchKernel) return fail("no kernels are loaded; call a3d_gpu_load");
+  if (const int code = check(driver.cuEventCreate(at, 0), "cuEventCreate")) return code;
+  return check(driver.cuEventRecord(*at, stream), "cuEventRecord");
+}
+
+int between(void* from, void* to, float* milliseconds) {
+  if (const int code = check(driver.cuEventSynchronize(to), "cuEventSynchronize")) return code;
+  if (const int code = check(driver.cuEventElapsedTime(milliseconds, from, to), "cuEventElapsedTime")) return code;
+  driver.cuEventDestroy_v2(from), driver.cuEventDestroy_v2(to);
+  return 0;
 }
 }  // namespace a3d::gpu
 
