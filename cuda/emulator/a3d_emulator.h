@@ -18,6 +18,10 @@ A3D_API int32_t a3d_emulator_reset(void);
 // Name of the kernel number `index`, null past the last.
 A3D_API const char* a3d_emulator_kernel(int64_t index);
 
+// Runs a kernel by name with its argument structure: what a driver that stands in for CUDA's needs.
+A3D_API int32_t a3d_emulator_launch(const char* kernel, int64_t x, int64_t y, int64_t z, int64_t threads,
+                                    const uint8_t* arguments);
+
 #ifdef __cplusplus
 }
 #endif

@@ -328,3 +328,11 @@ extern "C" const char* a3d_emulator_kernel(int64_t index) {
   for (; kernel && index > 0; index--) kernel = kernel->next;
   return kernel ? kernel->name : nullptr;
 }
+
+extern "C" int32_t a3d_emulator_launch(const char* kernel, int64_t x, int64_t y, int64_t z, int64_t threads,
+                                       const uint8_t* arguments) {
+  const Kernel* found = Kernel::find(kernel);
+  if (!found) return a3d::fail("no kernel %s", kernel);
+  const a3d::gpu::Grid grid = {uint32_t(x), uint32_t(y), uint32_t(z)};
+  return a3d::gpu::launch_raw(kernel, grid, uint32_t(threads), nullptr, arguments, found->bytes);
+}

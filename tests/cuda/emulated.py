@@ -94,7 +94,6 @@ class Emulated:
     def __init__(self, path: Path, *more_headers: Path) -> None:
         self._library = ctypes.CDLL(str(path))
         self._library.a3d_gpu_last_error.restype = ctypes.c_char_p
-        self._library.a3d_emulator_kernel.restype = ctypes.c_char_p
         headers = (ROOT / "cuda/avatar3d_gpu.h", ROOT / "cuda/emulator/a3d_emulator.h", *more_headers)
         self._types = header_functions(*headers)
 
@@ -124,6 +123,7 @@ class Emulated:
     def kernels(self) -> list[str]:
         """Returns the names of all kernels."""
         names: list[str] = []
+        self._library.a3d_emulator_kernel.restype = ctypes.c_char_p
         while name := self._library.a3d_emulator_kernel(ctypes.c_int64(len(names))):
             names.append(name.decode())
         return sorted(names)
