@@ -89,6 +89,39 @@ A3D_API int32_t a3d_gpu_adam_step(float* value, const float* gradient, float* fi
                                   const uint8_t* skip, int64_t rows, int64_t width, int64_t step, double rate,
                                   double beta1, double beta2, double epsilon, void* stream);
 
+// ---- radiance fields: cuda/gpu/hashgrid_api.cpp, mlp_api.cpp, ray_api.cpp ----------------------------------------------
+// As the functions of avatar3d.h without `_gpu`, on the device; scales, shapes, widths, cells and box are in host memory.
+A3D_API int32_t a3d_gpu_grid_encode(const float* points, const float* table, const float* scales,
+                                    const int64_t* shapes, int64_t m, int64_t levels, int64_t features, int64_t rows,
+                                    float* out, void* stream);
+// g_table is summed by atomics: its last bits vary from run to run.
+A3D_API int32_t a3d_gpu_grid_backward(const float* points, const float* table, const float* scales,
+                                      const int64_t* shapes, int64_t m, int64_t levels, int64_t features, int64_t rows,
+                                      const float* g_out, float* g_table, float* g_points, void* stream);
+// Widths of up to 64.
+A3D_API int32_t a3d_gpu_mlp_forward(const float* x, const float* parameters, const int64_t* widths, int64_t m,
+                                    int64_t layers, float* out, void* stream);
+A3D_API int32_t a3d_gpu_mlp_workspace(const int64_t* widths, int64_t m, int64_t layers, int64_t* floats);
+A3D_API int32_t a3d_gpu_mlp_backward(const float* x, const float* parameters, const int64_t* widths, int64_t m,
+                                     int64_t layers, const float* g_out, float* parts, float* g_x,
+                                     float* g_parameters, void* stream);
+// offsets[i + 1] receives the number of samples of ray i, and the caller adds them up.
+A3D_API int32_t a3d_gpu_ray_count(const float* origins, const float* directions, const float* near, const float* far,
+                                  const float* jitter, const int32_t* first, const uint8_t* occupancy,
+                                  const int64_t* cells, const float* box, float step, int64_t limit, int64_t r,
+                                  int64_t* offsets, int32_t* next, void* stream);
+A3D_API int32_t a3d_gpu_ray_fill(const float* origins, const float* directions, const float* near, const float* far,
+                                 const float* jitter, const int32_t* first, const uint8_t* occupancy,
+                                 const int64_t* cells, const float* box, float step, int64_t limit, int64_t r,
+                                 const int64_t* offsets, float* t, int32_t* ray_of, void* stream);
+A3D_API int32_t a3d_gpu_volume_forward(const float* density, const float* colour, const float* t, const float* dt,
+                                       const int64_t* offsets, int64_t r, float* rgb, float* alpha, float* depth,
+                                       float* weights, int32_t* used, void* stream);
+A3D_API int32_t a3d_gpu_volume_backward(const float* colour, const float* t, const float* dt, const int64_t* offsets,
+                                        int64_t r, float* alpha, float* weights, int32_t* used, const float* g_rgb,
+                                        const float* g_alpha, const float* g_depth, const float* g_weights,
+                                        float* g_density, float* g_colour, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

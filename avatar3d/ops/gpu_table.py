@@ -31,5 +31,21 @@ SIGNATURES: dict[str, str] = {
     "float*, float*, void*",
     "a3d_gpu_adam_step": "float*, const float*, float*, float*, const uint8_t*, int64_t, int64_t, int64_t, double, "
     "double, double, double, void*",
+    "a3d_gpu_grid_encode": "const float*, const float*, const float*, const int64_t*, int64_t, int64_t, int64_t, "
+    "int64_t, float*, void*",
+    "a3d_gpu_grid_backward": "const float*, const float*, const float*, const int64_t*, int64_t, int64_t, int64_t, "
+    "int64_t, const float*, float*, float*, void*",
+    "a3d_gpu_mlp_forward": "const float*, const float*, const int64_t*, int64_t, int64_t, float*, void*",
+    "a3d_gpu_mlp_workspace": "const int64_t*, int64_t, int64_t, int64_t*",
+    "a3d_gpu_mlp_backward": "const float*, const float*, const int64_t*, int64_t, int64_t, const float*, float*, "
+    "float*, float*, void*",
+    "a3d_gpu_ray_count": "const float*, const float*, const float*, const float*, const float*, const int32_t*, "
+    "const uint8_t*, const int64_t*, const float*, float, int64_t, int64_t, int64_t*, int32_t*, void*",
+    "a3d_gpu_ray_fill": "const float*, const float*, const float*, const float*, const float*, const int32_t*, "
+    "const uint8_t*, const int64_t*, const float*, float, int64_t, int64_t, const int64_t*, float*, int32_t*, void*",
+    "a3d_gpu_volume_forward": "const float*, const float*, const float*, const float*, const int64_t*, int64_t, "
+    "float*, float*, float*, float*, int32_t*, void*",
+    "a3d_gpu_volume_backward": "const float*, const float*, const float*, const int64_t*, int64_t, float*, float*, "
+    "int32_t*, const float*, const float*, const float*, const float*, float*, float*, void*",
 }
 """C parameter types of every function. All return int32_t."""

@@ -2,29 +2,11 @@
 #include "cpu/ray.h"
 
 #include "avatar3d.h"
-#include "cpu/error.h"
 #include "cpu/pool.h"
+#include "math/ray_check.h"
 
 namespace {
 using namespace a3d;
-
-// Fills `rays`; returns what is wrong, or 0.
-int32_t read_rays(const float* origins, const float* directions, const float* near, const float* far,
-                  const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
-                  const float* box, float step, int64_t limit, Rays& rays) {
-  rays = {origins, directions, near, far, jitter, first, occupancy, {}, {}, {}, {}, {}, step};
-  if (!(step > 0) || limit < 1 || limit >= kRayDone)
-    return fail("rays: step %g, limit %lld; both must be more than 0", double(step), (long long)limit);
-  for (int c = 0; c < 3; c++) {
-    const float low = box[c], high = box[3 + c];
-    if (!(low < high) || cells[c] < 1 || cells[c] > 4096)
-      return fail("rays: a box from %g to %g in %lld cells", double(low), double(high), (long long)cells[c]);
-    rays.cells[c] = int32_t(cells[c]);
-    rays.low[c] = low, rays.high[c] = high;
-    rays.cell[c] = (high - low) / float(cells[c]), rays.per_metre[c] = float(cells[c]) / (high - low);
-  }
-  return 0;
-}
 
 int64_t chunks(int64_t r) { return (r + kRayChunk - 1) / kRayChunk; }
 int64_t end_of(int64_t chunk, int64_t r) { return (chunk + 1) * kRayChunk < r ? (chunk + 1) * kRayChunk : r; }
@@ -36,8 +18,8 @@ int32_t a3d_ray_count(const float* origins, const float* directions, const float
                       const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
                       const float* box, float step, int64_t limit, int64_t r, int64_t* offsets, int32_t* next,
                       int32_t threads) {
-  Rays rays;
-  if (read_rays(origins, directions, near, far, jitter, first, occupancy, cells, box, step, limit, rays)) return 1;
+  Rays rays = {origins, directions, near, far, jitter, first, occupancy, {}, {}, {}, {}, {}, step};
+  if (read_rays(cells, box, step, limit, rays)) return 1;
   const auto loop = A3D_PICK(ray_march);
   Pool::run(chunks(r), threads, [&](int64_t chunk) {
     for (int64_t ray = chunk * kRayChunk; ray < end_of(chunk, r); ray++) {
@@ -54,8 +36,8 @@ int32_t a3d_ray_fill(const float* origins, const float* directions, const float*
                      const float* jitter, const int32_t* first, const uint8_t* occupancy, const int64_t* cells,
                      const float* box, float step, int64_t limit, int64_t r, const int64_t* offsets, float* t,
                      int32_t* ray_of, int32_t threads) {
-  Rays rays;
-  if (read_rays(origins, directions, near, far, jitter, first, occupancy, cells, box, step, limit, rays)) return 1;
+  Rays rays = {origins, directions, near, far, jitter, first, occupancy, {}, {}, {}, {}, {}, step};
+  if (read_rays(cells, box, step, limit, rays)) return 1;
   const auto loop = A3D_PICK(ray_march);
   Pool::run(chunks(r), threads, [&](int64_t chunk) {
     for (int64_t ray = chunk * kRayChunk; ray < end_of(chunk, r); ray++) {

@@ -14,6 +14,11 @@ A3D_HD float exp(float a) { return expf(a); }
 A3D_HD float log2(float a) { return log2f(a); }
 A3D_HD float reciprocal(float a) { return 1.f / a; }
 
+// As in cpu/simd.h, of numbers in [0, 2^31).
+A3D_HD uint32_t truncate(float a) { return uint32_t(a); }
+A3D_HD float to_float(uint32_t a) { return float(a); }
+A3D_HD uint32_t wrap(uint32_t row, uint32_t size) { return row < size ? row : row - size; }
+
 // 2^x by the special function unit, relative error about 2^-22, subnormal results 0; exact in the emulator.
 A3D_HD float exp2(float x) {
 #if defined(__CUDA_ARCH__)

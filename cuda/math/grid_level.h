@@ -4,6 +4,8 @@
 
 namespace a3d {
 
+constexpr int kGridLevels = 32;  // at most
+
 // `size` rows of the table begin at row `offset`; a hashed level has a power of two of them.
 struct GridLevel {
   float scale;          // cells across the unit cube
