@@ -15,9 +15,10 @@ _PACKAGES = ("torch", "numpy", "scipy", "safetensors", "av", "cv2", "PIL", "ai_e
 
 
 def doctor() -> dict[str, Any]:
-    """Returns `{"version", "python", "system", "cores", "checks": [{"name", "ok", "detail"}, ...], "ok"}`.
+    """Returns `{"version", "python", "system", "cores", "checks": [{"name", "ok", "detail"}, ...], "backends", "ok"}`.
 
-    Nothing is downloaded; a model file that is not here yet counts as fine, with what will happen in `detail`.
+    `backends` is op -> backend -> `{"live", "why"}`; a backend that is not live is no fault. Nothing is downloaded; a
+    model file that is not here yet counts as fine, with what will happen in `detail`.
     """
     checks = [_check(name, lambda name=name: _package(name)) for name in _PACKAGES]
     checks += [
@@ -33,8 +34,29 @@ def doctor() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count() or 1,
         "checks": checks,
+        "backends": _backends(),
         "ok": all(check["ok"] for check in checks),
     }
+
+
+def _backends() -> dict[str, dict[str, dict[str, Any]]]:
+    from avatar3d.ops import backends
+
+    return {
+        op: {name: {"live": row.live, "why": row.why} for name, row in row_of.items()}
+        for op, row_of in backends.rows().items()
+    }
+
+
+def summary(backends: dict[str, dict[str, dict[str, Any]]]) -> list[str]:
+    """Returns lines for people: the backends of each op, the first being the choice, then why others are not live."""
+    lines, reasons = [], {}
+    for op, rows in backends.items():
+        live = [name for name, row in rows.items() if row["live"]]
+        idle = [name for name, row in rows.items() if not row["live"]]
+        lines.append(f"op {op}: {', '.join(live)}" + (f" (not live: {', '.join(idle)})" if idle else ""))
+        reasons |= {name: rows[name]["why"] for name in idle}
+    return lines + [f"backend {name}: {why}" for name, why in reasons.items()]
 
 
 def _check(name: str, test: Callable[[], str]) -> dict[str, Any]:

@@ -218,13 +218,13 @@ class Demo(Command):
 class Doctor(Command):
     """Say what works on this machine, and what to do about what does not."""
 
-    def work(self, console: Console) -> Mapping[str, Any]:
-        from avatar3d.doctor import doctor
+    cuda: bool = False
+    """Put the CUDA kernels through a device: compare with stored answers, time each, and print a block to paste."""
 
-        report = doctor()
-        for check in report["checks"]:
-            console.note(f"{'ok  ' if check['ok'] else 'MISS'} {check['name']}: {check['detail']}")
-        return report
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_doctor
+
+        return run_doctor(self.cuda, console)
 
 
 @dataclass(frozen=True, kw_only=True)

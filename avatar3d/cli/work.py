@@ -150,6 +150,26 @@ def run_score(
     return {**score.as_json(), "poses": "picture" if follow else "landmarks"}
 
 
+def run_doctor(cuda: bool, console: Console) -> Mapping[str, Any]:
+    """Looks at this machine, or puts the CUDA kernels through its device."""
+    if cuda:
+        from avatar3d.doctor_cuda import doctor_cuda
+
+        report = doctor_cuda()
+        console.note(report["block"])
+        if not report["ok"]:
+            raise AvatarError("the device does not give the stored answers; please paste the block above into an issue")
+        return report
+    from avatar3d.doctor import doctor, summary
+
+    report = doctor()
+    for check in report["checks"]:
+        console.note(f"{'ok  ' if check['ok'] else 'MISS'} {check['name']}: {check['detail']}")
+    for line in summary(report["backends"]):
+        console.note(line)
+    return report
+
+
 def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
     """Times the rasterizer."""
     from avatar3d.bench import raster
