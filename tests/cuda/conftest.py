@@ -1,19 +1,9 @@
 """Fixtures: the emulated library, built once, in every order of threads."""
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-for name in ("emulated", "splats"):  # pytest's importlib mode puts no folder of tests on the path
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-        assert spec and spec.loader
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-
 from emulated import GIVEN, ORDERS, PLANTED, Emulated, build_default
 
 

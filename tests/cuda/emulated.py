@@ -1,6 +1,7 @@
 """The kernels of cuda/gpu, compiled by g++ and run by the emulator (cuda/emulator)."""
 
 import ctypes
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,9 @@ ORDERS = {"forward": (0, 0), "reverse": (1, 0), "random": (2, 1)}
 
 GIVEN = "AVATAR3D_EMULATED"
 """Environment variable: another build of the library to test, with sanitizers or coverage."""
+
+CHILD = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests/cuda'}:{ROOT}"}
+"""Environment of a Python process that uses these modules."""
 
 PLANTED = ROOT / "tests/cuda/planted"
 EVENTS = 8

@@ -1,13 +1,10 @@
 """Runs small scenes through every splat kernel of an emulated library: `python small_scenes.py library.so`.
 
-For builds with sanitizers or coverage, which need a process of their own.
+In a process of its own (with this folder and the repository on PYTHONPATH): builds differ, and so do processors.
 """
 
 import sys
 from pathlib import Path
-
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import torch
 from emulated import ORDERS, PLANTED, Emulated
@@ -30,7 +27,8 @@ def main(library: Emulated) -> None:
         backward(library, drawn, (grads[0], None, None), want=("means", "sh"))
         backward(library, drawn, (None, grads[1], None), want=("quats", "log_scales", "logits"))
         forward(library, gaussians, camera, background, pairs=int(drawn.counts[0]) - 1)
-    library.call("a3d_planted_scan", torch.ones(300_000, dtype=torch.int32), torch.zeros(293, dtype=torch.int32), 300_000)
+    values, sums = torch.ones(300_000, dtype=torch.int32), torch.zeros(293, dtype=torch.int32)
+    library.call("a3d_planted_scan", values, sums, len(values))
     cameras: Camera = orbit(torch.tensor([-0.6, 0.1, 0.9]), size=(35, 30))
     drawn = forward(library, random_splats(200, 4), cameras, background)
     backward(library, drawn, cotangents(3, cameras))

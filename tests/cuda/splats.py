@@ -81,7 +81,7 @@ def forward(library: Emulated, gaussians: Gaussians, camera: Camera, background:
 
 
 def backward(library: Emulated, drawn, grads, want=(*NAMES, "cameras")) -> dict[str, Tensor]:
-    """Returns the gradients of splats and cameras (views 16) for cotangents of rgb, alpha and depth, each may be None."""
+    """Returns the gradients of splats and cameras (views 16); cotangents of rgb, alpha and depth may be None."""
     n, slots = drawn.scene[0], int(drawn.counts[1])
     bytes_ = torch.zeros(1, dtype=torch.int64)
     library.call("a3d_gpu_splat_backward_workspace", n, drawn.views, slots, bytes_)

@@ -4,10 +4,10 @@ import platform
 import shutil
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import small_scenes
 import torch
 from emulated import ROOT, Emulated, build_default
 
@@ -59,9 +59,6 @@ class Recorder(Emulated):
 def test_gives_the_same(tmp_path):
     planted = ROOT / "tests/cuda/planted/planted.h"
     recorder = Recorder(build_default(), planted)
-    sys.path.insert(0, str(Path(__file__).parent))
-    import small_scenes
-
     small_scenes.main(recorder)
     (tmp_path / "calls").write_bytes(recorder.calls + struct.pack("=i", 0))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from emulated import ROOT, build_default
+from emulated import CHILD, ROOT, build_default
+from splats import backward, camera_at, cotangents, forward, random_splats
 
 pytestmark = [
     pytest.mark.cuda_full,
@@ -16,15 +17,17 @@ pytestmark = [
 ]
 
 HERE = Path(__file__).parent
-COMMON = f"""
-import sys; sys.path[:0] = [{str(HERE)!r}, {str(ROOT)!r}]
-import torch; from pathlib import Path; from emulated import EmulatorError, Emulated
+COMMON = """
+import sys, torch; from pathlib import Path; from emulated import EmulatorError, Emulated
 from splats import *
 library = Emulated(Path(sys.argv[1]))
 def load(prefix): library.call("a3d_gpu_load", torch.tensor([*prefix.encode(), 0], dtype=torch.uint8), len(prefix) + 1)
 scene = random_splats(60, 4), camera_at(), torch.tensor([0.2, 0.5, 0.7])
 """
-DRAW = "drawn = forward(library, *scene); torch.save([drawn.rgb, *backward(library, drawn, cotangents(1, scene[1])).values()], sys.argv[2])"
+DRAW = """
+drawn = forward(library, *scene)
+torch.save([drawn.rgb, *backward(library, drawn, cotangents(1, scene[1])).values()], sys.argv[2])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +44,14 @@ def built(tmp_path_factory) -> tuple[Path, Path]:
 
 def run(built, code: str, out: Path, **environment: str) -> subprocess.CompletedProcess:
     gpu, folder = built
-    env = os.environ | {"LD_LIBRARY_PATH": str(folder), "FAKE_EMULATED": str(build_default())} | environment
+    env = CHILD | {"LD_LIBRARY_PATH": str(folder), "FAKE_EMULATED": str(build_default())} | environment
     command = [sys.executable, "-c", COMMON + code, str(gpu), str(out)]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
 
 
 def test_kernels_are_found_in_any_image_and_launched(built, library, tmp_path):
     """Two images, as two .cu files make; the results are the emulated library's."""
-    from splats import backward, camera_at, cotangents, forward, random_splats
-
-    done = run(built, f"load('a3d_splat'); load('a3d_s')\n{DRAW}", tmp_path / "out.pt")
+    done = run(built, f"load('a3d_splat'); load('a3d_s'){DRAW}", tmp_path / "out.pt")
     assert done.returncode == 0, done.stderr
     drawn = forward(library, random_splats(60, 4), camera_at(), torch.tensor([0.2, 0.5, 0.7]))
     want = [drawn.rgb, *backward(library, drawn, cotangents(1, camera_at())).values()]
@@ -62,7 +63,7 @@ def test_kernels_are_found_in_any_image_and_launched(built, library, tmp_path):
     ("code", "environment", "message"),
     [
         (DRAW, {}, "a3d_splat_begin: no kernels are loaded; call a3d_gpu_load"),
-        (f"load('a3d_sort')\n{DRAW}", {}, "a3d_splat_begin: CUDA error 500, named symbol not found"),
+        (f"load('a3d_sort'){DRAW}", {}, "a3d_splat_begin: CUDA error 500, named symbol not found"),
         ("load('a3d')", {"FAKE_BROKEN": "1"}, "error 100, no CUDA-capable device is detected"),
         ("load('a3d')", {"LD_LIBRARY_PATH": "/nowhere"}, "no CUDA driver: libcuda.so.1"),
     ],

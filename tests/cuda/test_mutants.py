@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from emulated import ROOT, build_default
+from emulated import CHILD, ROOT, build_default
 
 pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("mutants")]
 
@@ -48,7 +48,7 @@ def test_a_missing_barrier_is_a_race(kernels, name, which):
     try:
         library = build_default(folder, f"-DGPU={copies}")
         command = [sys.executable, str(HERE / "small_scenes.py"), str(library)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, env=CHILD, capture_output=True, text=True, timeout=120)
     finally:
         shutil.copy(ROOT / "cuda/gpu" / name, copies / name)
     assert done.returncode and re.search(r"EmulatorError: a3d_\w+: (race|shared) ", done.stderr), done.stderr[-600:]

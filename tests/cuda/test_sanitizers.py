@@ -7,13 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from emulated import GIVEN, ROOT, build_default
+from emulated import CHILD, GIVEN, ROOT, build_default
 
 pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("sanitizers")]
 
 HERE = Path(__file__).parent
 RUN = """
-import sys; sys.path.insert(0, {here!r})
 import torch; from pathlib import Path; from emulated import PLANTED, Emulated
 library = Emulated(Path({library!r}), PLANTED / "planted.h")
 library.call("a3d_planted", torch.zeros(128), torch.zeros(128), 128, {bug})
@@ -33,7 +32,7 @@ def sanitized() -> tuple[Path, dict[str, str]]:
     if not all(Path(f).is_absolute() for f in found):
         pytest.skip(f"{compiler} has no shared sanitizers (libasan.so, libubsan.so)")
     options = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
-    return path, os.environ | options | {"LD_PRELOAD": ":".join(found), GIVEN: str(path)}
+    return path, CHILD | options | {"LD_PRELOAD": ":".join(found), GIVEN: str(path)}
 
 
 def test_kernels_run_clean(sanitized):
@@ -49,7 +48,7 @@ def test_kernels_run_clean(sanitized):
 )
 def test_sanitizers_are_awake(sanitized, bug, message):
     library, environment = sanitized
-    code = RUN.format(here=str(HERE), library=str(library), bug=bug)
+    code = RUN.format(library=str(library), bug=bug)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (message is None) == (done.returncode == 0 and "finished" in done.stdout)
     assert message is None or re.search(message, done.stderr, re.DOTALL), done.stderr[-2000:]

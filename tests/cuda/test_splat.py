@@ -107,7 +107,7 @@ def test_views_of_one_launch_equal_launches_of_their_own(emulated, case):
     camera = cameras if case != "poses" else cameras.map(lambda x: x[0] if x.ndim > 2 else x)
     backgrounds, grads = torch.rand(3, 3), cotangents(3, camera)
     together, all_grads = run(emulated, poses, camera, grads, backgrounds)
-    sums = {name: 0 for name in all_grads}
+    sums = dict.fromkeys(all_grads, 0)
     for i in range(3):
         one = camera if case == "poses" else cameras.map(lambda x, i=i: x[i] if x.ndim > 2 else x)
         its = tuple(g[i : i + 1] for g in grads)
