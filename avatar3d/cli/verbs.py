@@ -260,6 +260,19 @@ class BenchRender(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchField(Command):
+    """Time radiance fields: a training step of 4096 rays and pictures, beside the same in plain PyTorch."""
+
+    repeat: int = 9
+    """Runs of each row; the median counts."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.work import run_bench_field
+
+        return run_bench_field(self.repeat, console)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchFit(Command):
     """Fit presets and published recipes to the same clips, and write a table and a page that compare them."""
 
@@ -295,6 +308,7 @@ COMMANDS: dict[str, type[Command]] = {
     "doctor": Doctor,
     "bench-raster": BenchRaster,
     "bench-render": BenchRender,
+    "bench-field": BenchField,
     "bench-fit": BenchFit,
 }
 """By name on the command line; `score fit` may be written for `score-fit`."""

@@ -185,6 +185,21 @@ def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
     return {"rows": rows}
 
 
+def run_bench_field(repeat: int, console: Console) -> Mapping[str, Any]:
+    """Times radiance fields."""
+    from avatar3d.bench_field import field_speed
+
+    rows = field_speed(repeat)
+    console.note(
+        f"{'backend':<14} {'threads':>7} {'samples/ray':>11} {'step ms':>8} {'128x128 fps':>11} {'256x256 fps':>11}"
+    )
+    for row in rows:
+        fps = [f"{row[key]:.1f}" if key in row else "-" for key in ("frames_per_second_128", "frames_per_second_256")]
+        start = f"{row['backend']:<14} {row['threads']:>7} {row['samples_per_ray']:>11} {row['step_ms']:>8.1f}"
+        console.note(f"{start} {fps[0]:>11} {fps[1]:>11}")
+    return {"rows": rows}
+
+
 def run_bench_render(avatar: Path, size: int, count: int, repeat: int, console: Console) -> Mapping[str, Any]:
     """Times an avatar's frames."""
     from avatar3d.bench_render import render_speed

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+import torch
+
+from avatar3d import bench_field
+from avatar3d.cli import main
+from avatar3d.core import AvatarError
+from avatar3d.ops import field
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The benchmark with a small picture in place of its large ones, and steps that are longer."""
+    monkeypatch.setattr(bench_field, "STEP", 0.01)
+    real = bench_field.head_rays
+    monkeypatch.setattr(bench_field, "head_rays", lambda count, size=0: real(count, min(size, 12)))
+
+
+def test_rows_hold_what_the_command_promises(small):
+    before = torch.get_num_threads()
+    rows = bench_field.field_speed(repeat=1, rays=50)
+    assert torch.get_num_threads() == before
+    assert [(row["backend"].split()[0], row["threads"]) for row in rows] == [
+        ("native", 1),
+        ("native", 2),
+        ("PyTorch", 2),
+    ]
+    for row in rows:
+        assert row["rays"] == 50 and row["step_ms"] > 0 and row["step_cpu_ms"] > 0
+        assert row["frames_per_second_128"] > 0
+        assert row["stages"].keys() >= {"march", "encode_backward", "mlp_backward", "composite"}
+    with pytest.raises(AvatarError, match="repeat 0"):
+        bench_field.field_speed(repeat=0)
+
+
+def test_the_command_prints_rows(small, capsys, monkeypatch):
+    monkeypatch.setattr(bench_field, "RAYS", 20)
+    assert main(["bench", "field", "--repeat", "1", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) == 3
+
+
+def test_rays_hit_the_head_and_rounds_show_what_one_march_shows():
+    scene, rays = bench_field.head_field(), bench_field.head_rays(200)
+    rgb, alpha = bench_field.picture(scene, rays)
+    samples = field.march(rays, scene.occupancy, bench_field.STEP)
+    light = scene.samples_to_light(rays.points(samples), samples, "auto")
+    assert (samples.offsets.diff() > 5).all() and 20 < len(samples) / 200 < 60
+    assert alpha.mean() > 0.8
+    torch.testing.assert_close(rgb, light.rgb, atol=2e-3, rtol=0)  # what is behind 999 parts in 1000
+
+
+def test_empty_space_changes_nothing():
+    """The picture with the occupancy grid equals the one that looks everywhere, where the field is empty outside."""
+    scene, rays = bench_field.head_field(), bench_field.head_rays(0, 16)
+    everywhere = field.Occupancy(scene.occupancy.cells | True, scene.occupancy.box)
+    samples = field.march(rays, everywhere, bench_field.STEP)
+    points = rays.points(samples)
+    x = field.mlp(field.encode(points / 0.32 + 0.5, scene.table, bench_field.GRID), scene.weights, scene.biases)
+    cell = ((points + 0.16) / 0.32 * 64).floor().long().clamp(0, 63)
+    inside = scene.occupancy.cells[cell[:, 2], cell[:, 1], cell[:, 0]]
+    light = field.composite(x[:, 0].exp() * inside, x[:, 1:].sigmoid(), samples)
+    rgb, _ = bench_field.picture(scene, rays)
+    assert (rgb - light.rgb).abs().max() < 2e-3 and rgb.max() > 0.3
