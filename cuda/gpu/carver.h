@@ -10,6 +10,11 @@ namespace a3d::gpu {
 class Carver {
  public:
   explicit Carver(uint8_t* block) : begin_(reinterpret_cast<uintptr_t>(block)) {}
+#if defined(__SANITIZE_ADDRESS__)
+  ~Carver() {
+    if (begin_) ASAN_UNPOISON_MEMORY_REGION(reinterpret_cast<void*>(begin_), bytes());
+  }
+#endif
   template <class T>
   T* take(int64_t count) {
     const int64_t at = used_, bytes = count * int64_t(sizeof(T));
@@ -17,8 +22,7 @@ class Carver {
     if (!begin_) return nullptr;
     const uintptr_t piece = (begin_ + kAlign - 1) / kAlign * kAlign + at;
 #if defined(__SANITIZE_ADDRESS__)
-    // So that the address sanitizer sees a kernel that leaves its piece.
-    ASAN_UNPOISON_MEMORY_REGION(reinterpret_cast<void*>(piece), bytes);
+    // So that the address sanitizer sees a kernel that leaves its piece, as long as this object lives.
     ASAN_POISON_MEMORY_REGION(reinterpret_cast<void*>(piece + bytes), used_ - at - bytes);
 #endif
     return reinterpret_cast<T*>(piece);
