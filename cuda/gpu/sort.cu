@@ -82,6 +82,25 @@ A3D_KERNEL(a3d_scan_apply, Scan, kScanThreads) {
   }
 }
 
+// The whole scan by one block, tile after tile: for few numbers, where two more launches would cost more.
+A3D_KERNEL(a3d_scan_small, Scan, kScanThreads) {
+  A3D_SHARED(uint32_t, warp_sums, kWarps);
+  uint32_t carry = 0;
+  for (int64_t tile = 0; tile < args.n; tile += kScanTile) {
+    const int64_t first = tile + threadIdx.x * kScanItems;
+    uint32_t values[kScanItems], sum = 0, total;
+#pragma unroll
+    for (int i = 0; i < kScanItems; i++) values[i] = first + i < args.n ? args.values[first + i] : 0, sum += values[i];
+    uint32_t before = carry + sum_before(sum, warp_sums, total);
+#pragma unroll
+    for (int i = 0; i < kScanItems; i++) {
+      if (first + i < args.n) args.values[first + i] = before;
+      before += values[i];
+    }
+    carry += total;
+  }
+}
+
 // Counts the digits of each block's keys. 1 kB of shared memory; the counters' atomics are of integers, whose order
 // does not show.
 A3D_KERNEL(a3d_sort_count, SortPass, kSortThreads) {

@@ -8,6 +8,7 @@ namespace a3d::gpu {
 constexpr int kScanThreads = 256;
 constexpr int kScanItems = 4;                             // a thread's neighbours: one 16 byte load
 constexpr int kScanTile = kScanThreads * kScanItems;      // numbers a block adds up
+constexpr int64_t kScanSmall = 32 * kScanTile;            // at most this many are scanned by one block, in one launch
 constexpr int kSortThreads = 256;
 constexpr int kSortItems = 8;                             // rounds of 256 keys: amortises the 256 counters
 constexpr int kSortTile = kSortThreads * kSortItems;      // keys a block sorts

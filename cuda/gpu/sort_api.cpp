@@ -11,6 +11,7 @@ namespace a3d::gpu {
 int scan(uint32_t* values, uint32_t* sums, int64_t n, void* stream) {
   const Scan args = {values, sums, n};
   const uint32_t blocks = blocks_of(n, kScanTile);
+  if (n <= kScanSmall) return launch("a3d_scan_small", {blocks ? 1u : 0u}, kScanThreads, stream, args);
   if (const int code = launch("a3d_scan_sums", {blocks}, kScanThreads, stream, args)) return code;
   if (const int code = launch("a3d_scan_top", {blocks ? 1u : 0u}, kScanThreads, stream, args)) return code;
   return launch("a3d_scan_apply", {blocks}, kScanThreads, stream, args);

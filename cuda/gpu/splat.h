@@ -1,8 +1,9 @@
 // The GPU splat rasterizer: data that its kernels share.
 //
 // Stages: project (splat_project.cu) -> sort by depth (sort.cu) -> list per tile in that order, sort by tile, stably
-// (splat_bin.cu) -> blend (splat_blend.cu); backward: blend again with gradients (splat_blend_backward.cu) -> add up and
-// undo the projection (splat_project_backward.cu). splat_api.cpp runs them. All views are in one launch of each.
+// (splat_bin.cu) -> blend (splat_blend.cu); backward: blend again with gradients (splat_blend_backward.cu) -> add them up
+// (splat_sums.cu) and undo the projection (splat_project_backward.cu). splat_api.cpp runs them. All views are in one
+// launch of each.
 #pragma once
 #include "math/integers.h"
 #include "math/raster.h"
@@ -72,6 +73,7 @@ struct SplatBackward {
   const float *rgb, *alpha, *depth;
   const float *grad_rgb, *grad_alpha, *grad_depth;                     // any may be null
   float* slots;                                                        // `columns` floats each
+  float* sums;                                                         // of each splat: kDepthColumns floats
   float *grad_means, *grad_quats, *grad_log_scales, *grad_logits, *grad_sh;  // any may be null
   float *camera_parts, *grad_cameras;                                  // views x blocks x 16; null when not wanted
   int32_t columns, blocks;

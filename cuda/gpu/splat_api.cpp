@@ -26,7 +26,8 @@ SplatState carve(Carver& block, const SplatScene& scene, int64_t room) {
   s.listed = block.take<uint32_t>(room), s.slot_of = block.take<uint32_t>(room);
   for (int i = 0; i < 2; i++) s.keys[i] = block.take<uint32_t>(all), s.order[i] = block.take<uint32_t>(all);
   s.begins = block.take<uint32_t>(all);
-  for (int i = 0; i < 2; i++) s.pair_tiles[i] = block.take<uint32_t>(room), s.pair_slots[i] = block.take<uint32_t>(room);
+  for (int i = 0; i < 2; i++)
+    s.pair_tiles[i] = block.take<uint32_t>(room), s.pair_slots[i] = block.take<uint32_t>(room);
   s.pair_splats = block.take<uint32_t>(room);
   s.histogram = block.take<uint32_t>(sort_histogram(most));
   const int64_t scanned = sort_histogram(most) > all ? sort_histogram(most) : all;
@@ -49,7 +50,8 @@ int check(int64_t splats, int64_t views, int64_t bases, int64_t width, int64_t h
   if (splats < 0 || views < 1 || views > 65535 || splats * views >= int64_t(kHidden))
     return fail("%lld splats in %lld views are out of range", (long long)splats, (long long)views);
   const int64_t tiles = views * ((width + kTile - 1) / kTile) * ((height + kTile - 1) / kTile);
-  if (tiles > INT32_MAX) return fail("%lld views of %lld x %lld are too many tiles", (long long)views, (long long)width, (long long)height);
+  if (tiles > INT32_MAX)
+    return fail("%lld views of %lld x %lld are too many tiles", (long long)views, (long long)width, (long long)height);
   return 0;
 }
 
@@ -76,7 +78,8 @@ int list(SplatForward& args, int64_t bases, void* stream) {
   if (const int code = scan(s.begins, s.sums, all, stream)) return code;
   if (const int code = launch("a3d_splat_pairs", {over_splats}, kBinThreads, stream, args)) return code;
 
-  const SortBuffers by_tile = {{s.pair_tiles[0], s.pair_tiles[1]}, {s.pair_slots[0], s.pair_slots[1]}, s.histogram, s.sums};
+  const SortBuffers by_tile = {
+      {s.pair_tiles[0], s.pair_tiles[1]}, {s.pair_slots[0], s.pair_slots[1]}, s.histogram, s.sums};
   const int64_t* pairs = reinterpret_cast<const int64_t*>(args.counts);
   if (const int code = sort(by_tile, pairs, args.room, bits_below(tiles_of(scene)), &args.from, stream)) return code;
   return launch("a3d_splat_tiles", {blocks_of(args.room, kBinThreads)}, kBinThreads, stream, args);
@@ -120,6 +123,7 @@ extern "C" int32_t a3d_gpu_splat_forward(int64_t splats, int64_t views, int64_t 
 extern "C" int32_t a3d_gpu_splat_backward_workspace(int64_t splats, int64_t views, int64_t slots, int64_t* bytes) {
   Carver count(nullptr);
   count.take<float>(slots * kDepthColumns);
+  count.take<float>(views * splats * kDepthColumns);
   count.take<float>(views * blocks_of(splats, kProjectThreads) * kCameraGradients);
   *bytes = count.bytes();
   return 0;
@@ -135,7 +139,8 @@ extern "C" int32_t a3d_gpu_splat_backward(int64_t splats, int64_t views, int64_t
                                           float* grad_quats, float* grad_log_scales, float* grad_logits, float* grad_sh,
                                           float* grad_cameras, void* stream) {
   if (const int code = check(splats, views, bases, width, height)) return code;
-  if (slots < 0 || slots > pairs) return fail("%lld slots do not belong to %lld pairs", (long long)slots, (long long)pairs);
+  if (slots < 0 || slots > pairs)
+    return fail("%lld slots do not belong to %lld pairs", (long long)slots, (long long)pairs);
   SplatBackward args = {};
   SplatScene& scene = args.scene = scene_of(splats, views, width, height);
   scene.means = means, scene.quats = quats, scene.log_scales = log_scales, scene.logits = logits, scene.sh = sh;
@@ -147,6 +152,7 @@ extern "C" int32_t a3d_gpu_splat_backward(int64_t splats, int64_t views, int64_t
   args.grad_rgb = grad_rgb, args.grad_alpha = grad_alpha, args.grad_depth = grad_depth;
   args.columns = grad_depth ? kDepthColumns : kColumns, args.blocks = int32_t(blocks_of(splats, kProjectThreads));
   args.slots = more.take<float>(slots * kDepthColumns);
+  args.sums = more.take<float>(views * splats * kDepthColumns);
   args.camera_parts = more.take<float>(views * args.blocks * kCameraGradients);
   args.grad_means = grad_means, args.grad_quats = grad_quats, args.grad_log_scales = grad_log_scales;
   args.grad_logits = grad_logits, args.grad_sh = grad_sh, args.grad_cameras = grad_cameras;
@@ -154,6 +160,8 @@ extern "C" int32_t a3d_gpu_splat_backward(int64_t splats, int64_t views, int64_t
   const Grid over_tiles = {uint32_t(scene.tiles_x * scene.tiles_y), uint32_t(views)};
   const char* blend = grad_depth ? "a3d_splat_blend_backward_depth" : "a3d_splat_blend_backward";
   if (const int code = launch(blend, over_tiles, kBlendThreads, stream, args)) return code;
+  const Grid over_splats = {blocks_of(splats * views, kBinThreads)};
+  if (const int code = launch("a3d_splat_sums", over_splats, kBinThreads, stream, args)) return code;
   const char* project =
       grad_cameras ? by_bases(bases, "a3d_splat_project_backward_1_camera", "a3d_splat_project_backward_4_camera",
                               "a3d_splat_project_backward_9_camera", "a3d_splat_project_backward_16_camera")

@@ -1,7 +1,7 @@
 // Front-to-back blending: colour, transmittance and depth. A block for each tile of each view, a thread for each pixel.
 //
-// Splats come in batches of 256 through shared memory. A warp tests 32 of them at a time against its 8 x 4 pixels, one by
-// each lane, and then blends only those that touch it: with small splats this skips most of what a tile lists.
+// Splats come in batches of 256 through shared memory. A warp tests 32 of them at a time against its 8 x 4 pixels, one
+// by each lane, and then blends only those that touch it: with small splats this skips most of what a tile lists.
 #include "gpu/splat_device.h"
 
 namespace a3d::gpu {
@@ -25,7 +25,8 @@ A3D_KERNEL(a3d_splat_blend, SplatForward, kBlendThreads, 4) {
     // All threads are past the batch before when they know whether a pixel is open.
     if (!__syncthreads_count(open > 0.f)) break;
     if (first + threadIdx.x < range.end) {
-      const float4* record = reinterpret_cast<const float4*>(args.state.records + args.state.listed[first + threadIdx.x]);
+      const SplatRecord* listed = args.state.records + args.state.listed[first + threadIdx.x];
+      const float4* record = reinterpret_cast<const float4*>(listed);
       places[threadIdx.x] = record[0], shapes[threadIdx.x] = record[1], colours[threadIdx.x] = record[2];
     }
     __syncthreads();

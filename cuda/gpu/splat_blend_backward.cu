@@ -83,7 +83,8 @@ __device__ __forceinline__ void blend_backward(const SplatBackward& args) {
     // All threads have added up the batch before when they know whether a pixel is open.
     if (!__syncthreads_count(walk.open > 0.f)) break;
     if (threadIdx.x < kBlendBackwardBatch && first + threadIdx.x < range.end) {
-      const float4* record = reinterpret_cast<const float4*>(args.state.records + args.state.listed[first + threadIdx.x]);
+      const SplatRecord* listed = args.state.records + args.state.listed[first + threadIdx.x];
+      const float4* record = reinterpret_cast<const float4*>(listed);
       places[threadIdx.x] = record[0], shapes[threadIdx.x] = record[1], colours[threadIdx.x] = record[2];
       slots[threadIdx.x] = args.state.slot_of[first + threadIdx.x];
     }

@@ -1,4 +1,4 @@
-// Sums each splat's slots and carries the gradient through the projection to the splat's and the camera's parameters.
+// Carries the gradients of splats in the image through the projection to the splats' and the cameras' parameters.
 #include "gpu/reduce.h"
 #include "gpu/splat_device.h"
 #include "math/sh.h"
@@ -45,7 +45,8 @@ __device__ __forceinline__ void colour_vjp(const float* sh, const View& view, co
 }
 
 // Rows of w2c, then fx, fy, cx, cy, from the gradients of what `camera_view` makes of them.
-__device__ __forceinline__ void camera_row(const View& view, const ViewGradient<float>& g, float out[kCameraGradients]) {
+__device__ __forceinline__ void camera_row(const View& view, const ViewGradient<float>& g,
+                                           float out[kCameraGradients]) {
 #pragma unroll
   for (int i = 0; i < 3; i++) {
     out[4 * i + 3] = g.translation[i];
@@ -66,14 +67,9 @@ __device__ __forceinline__ void add_view(const SplatBackward& args, int view_ind
   const SplatScene& scene = args.scene;
   const int64_t number = view_index * scene.splats + splat;
   if (!args.state.rects[number].wide) return;  // not drawn: its projection may be degenerate
-  const Range range = args.state.slots[number];
-  float sums[kDepthColumns] = {};
-  for (uint32_t slot = range.begin; slot < range.end; slot++) {
-    const float* of_it = args.slots + int64_t(slot) * args.columns;
+  float sums[kDepthColumns];
 #pragma unroll
-    for (int k = 0; k < kColumns; k++) sums[k] += of_it[k];
-    if (args.columns == kDepthColumns) sums[kColumns] += of_it[kColumns];
-  }
+  for (int k = 0; k < kDepthColumns; k++) sums[k] = args.sums[number * kDepthColumns + k];
   const View view = view_of(scene, view_index);
   const Footprint<float> f = footprint(view, mean, quat, scale);
   const Projected<float> p = projected(view, f);

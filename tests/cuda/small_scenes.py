@@ -27,6 +27,9 @@ def main(library: Emulated) -> None:
         backward(library, drawn, (grads[0], None, None), want=("means", "sh"))
         backward(library, drawn, (None, grads[1], None), want=("quats", "log_scales", "logits"))
         forward(library, gaussians, camera, background, pairs=int(drawn.counts[0]) - 1)
+    wide = camera_at(width=100, height=90)
+    drawn = forward(library, random_splats(40, size=-2.5), wide, background)  # splats of more tiles than a thread lists
+    backward(library, drawn, cotangents(1, wide))
     values, sums = torch.ones(300_000, dtype=torch.int32), torch.zeros(293, dtype=torch.int32)
     library.call("a3d_planted_scan", values, sums, len(values))
     cameras: Camera = orbit(torch.tensor([-0.6, 0.1, 0.9]), size=(35, 30))

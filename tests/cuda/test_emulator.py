@@ -40,8 +40,9 @@ def test_sort_is_stable(emulated, n, bits):
     assert torch.equal(keys[int(which)], before[want])
 
 
-def test_scan_of_more_tiles_than_a_block_has_threads(emulated):
-    values = torch.arange(300_000, dtype=torch.int32) % 7
+@pytest.mark.parametrize("n", [0, 5, 20_000, 300_000])
+def test_scan_of_few_and_of_more_tiles_than_a_block_has_threads(emulated, n):
+    values = torch.arange(n, dtype=torch.int32) % 7
     want = values.cumsum(0) - values
     emulated.call("a3d_planted_scan", values, torch.zeros(293, dtype=torch.int32), len(values))
     assert torch.equal(values.long(), want)
