@@ -23,7 +23,9 @@ struct Product {
   int64_t c_row;
   const float* start;  // row r of C begins as start[r * start_row + ...]; null: as zero
   int64_t start_row;
+  float low;  // elements of C are at least this
 };
+constexpr float kAnything = -__builtin_inff();
 
 template <int rows, int vectors>
 void tile(const Product& p, int64_t r0, int64_t column) {
@@ -41,13 +43,15 @@ void tile(const Product& p, int64_t r0, int64_t column) {
     }
   }
   for (int r = 0; r < rows; r++)
-    for (int v = 0; v < vectors; v++) store(p.c + (r0 + r) * p.c_row + column + v * kLanes, sum[r][v]);
+    for (int v = 0; v < vectors; v++) store(p.c + (r0 + r) * p.c_row + column + v * kLanes, max(sum[r][v], splat(p.low)));
 }
 
 template <int vectors>
 void column_of_tiles(const Product& p, int64_t rows, int64_t column) {
   static_assert(kRows == 6, "one case for each number of rows left");
   int64_t r = 0;
+  if (vectors == 1)  // twice as many rows, or each would wait for its own sum
+    for (; r + 2 * kRows <= rows; r += 2 * kRows) tile<2 * kRows, vectors>(p, r, column);
   for (; r + kRows <= rows; r += kRows) tile<kRows, vectors>(p, r, column);
   switch (rows - r) {
     case 1: return tile<1, vectors>(p, r, column);
@@ -81,9 +85,8 @@ void copy_rows(const float* in, int64_t from, float* out, int64_t to, int64_t ro
 
 // One layer for a block; `hidden`: with ReLU.
 void apply(const MlpLayer& l, const float* in, float* out, bool hidden) {
-  multiply({in, l.wide_in, 1, l.inputs, l.across, l.wide_out, out, l.wide_out, l.bias, 0}, kMlpBlock, l.wide_out);
-  if (hidden)
-    for (int64_t i = 0; i < kMlpBlock * l.wide_out; i += kLanes) store(out + i, max(load(out + i), F{}));
+  multiply({in, l.wide_in, 1, l.inputs, l.across, l.wide_out, out, l.wide_out, l.bias, 0, hidden ? 0.f : kAnything},
+           kMlpBlock, l.wide_out);
 }
 
 // Odd cache lines: buffers a multiple of 4 kB apart would wait for each other's stores.
@@ -117,7 +120,7 @@ void mlp_backward(const MlpJob& job, int64_t begin, int64_t end) {
       const MlpLayer& layer = job.layer[l];
       const float* g = slope[at];
       multiply({g, 1, layer.wide_out, kMlpBlock, held[l], layer.wide_in, layer.g_matrix, layer.wide_in, layer.g_matrix,
-                layer.wide_in},
+                layer.wide_in, kAnything},
                layer.outputs, layer.wide_in);
       for (int64_t c = 0; c < layer.wide_out; c += kLanes) {
         F sum = load(layer.g_bias + c);
@@ -126,7 +129,8 @@ void mlp_backward(const MlpJob& job, int64_t begin, int64_t end) {
       }
       if (l == 0 && !job.g_x) break;
       float* before = slope[at ^ 1];
-      multiply({g, layer.wide_out, 1, layer.outputs, layer.along, layer.wide_in, before, layer.wide_in, nullptr, 0},
+      multiply({g, layer.wide_out, 1, layer.outputs, layer.along, layer.wide_in, before, layer.wide_in, nullptr, 0,
+                kAnything},
                kMlpBlock, layer.wide_in);
       if (l == 0) copy_rows(before, layer.wide_in, job.g_x + first * layer.inputs, layer.inputs, rows);
       for (int64_t i = 0; l > 0 && i < kMlpBlock * layer.wide_in; i += kLanes)

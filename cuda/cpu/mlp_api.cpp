@@ -40,8 +40,9 @@ void pack(const int64_t* widths, const float* parameters, MlpJob& job, Packed& p
     total += layer.inputs * layer.wide_out + layer.outputs * layer.wide_in + layer.wide_out;
     packed.gradient_floats += layer.outputs * layer.wide_in + layer.wide_out;
   }
-  packed.floats.assign(size_t(total), 0.f);
+  packed.floats.assign(size_t(total) + 16, 0.f);
   float* to = packed.floats.data();
+  while (reinterpret_cast<uintptr_t>(to) % 64) to++;  // or every load of 16 floats would touch two cache lines
   for (int l = 0; l < job.layers; l++) {
     MlpLayer& layer = job.layer[l];
     float* across = to;

@@ -136,7 +136,6 @@ A3D_KERNEL(a3d_mlp_backward, MlpArgs, kMlpThreads) {
       __syncthreads();
       for (int i = threadIdx.x; i < kMlpTile * args.widths[layer + 1]; i += kMlpThreads)
         held[layer * kMlpWidth * kMlpTile + i] = acts[i / kMlpTile * kMlpRow + i % kMlpTile];
-      __syncthreads();
     }
     load_tile(args.g_out, first, args.m, args.widths[args.layers], slopes);
     for (int layer = args.layers - 1; layer >= 0; layer--) {
