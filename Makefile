@@ -7,6 +7,8 @@ WORKERS ?= 2
 EXTRAS ?= dev # what the tests install; "dev bake" also bakes the head anew and compares
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Kernels are compiled by nvcc ahead of time where there is a card to run them; `make test-cuda` compiles them everywhere.
+KERNELS := $(if $(shell command -v nvidia-smi),AUTO,OFF)
 SOURCES := $(shell find avatar3d cuda configs -type f -not -name '*.so' -not -path '*/__pycache__/*' 2>/dev/null)
 
 .PHONY: demo test test-cuda bench lint native clean
@@ -18,7 +20,7 @@ demo: $(VENV)/.installed ## Fit a portrait (and CLIP=path.mp4) and write out/dem
 test: $(VENV)/.installed $(VENV)/.dev ## Run all tests, on the installed package.
 	$(BIN)/pytest -n $(WORKERS)
 
-test-cuda: $(VENV)/.installed $(VENV)/.dev ## Prove the GPU kernels without a GPU: emulator, sanitizers, planted bugs, static gates.
+test-cuda: $(VENV)/.installed $(VENV)/.dev $(VENV)/.cuda ## Prove the GPU kernels without a GPU: emulator, sanitizers, planted bugs, static gates.
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup tests/cuda -m ""
 
 bench: $(VENV)/.installed ## Time the rasterizer beside its twin and a peer.
@@ -56,7 +58,13 @@ $(VENV)/.dev: $(VENV)/.needed
 	$(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c '$(PROJECT) print(*(need for extra in "$(EXTRAS)".split() for need in project["optional-dependencies"][extra]))')
 	@touch $@
 
+# What compiles and reads kernels: the machine's toolkit, or the package index's (which has it for Linux alone).
+$(VENV)/.cuda: $(VENV)/.needed
+	[ "$$(uname -s)" != Linux ] || $(PIP) install --quiet $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["cuda"])' \
+		| tr ' ' '\n' | if command -v nvcc >/dev/null; then grep -e nvdisasm -e nvrtc; else cat; fi)
+	@touch $@
+
 $(VENV)/.installed: $(VENV)/.needed CMakeLists.txt $(SOURCES)
-	$(PIP) install --quiet --no-deps --force-reinstall .
-	@cp $(VENV)/lib/python*/site-packages/avatar3d/ops/*avatar3d_cpu* avatar3d/ops/ # the source tree runs in place, too
+	$(PIP) install --quiet --no-deps --force-reinstall -C cmake.define.AVATAR3D_CUDA=$(KERNELS) .
+	@cp $(VENV)/lib/python*/site-packages/avatar3d/ops/*avatar3d_[cg]pu* avatar3d/ops/ # the source tree runs in place, too
 	@touch $@
