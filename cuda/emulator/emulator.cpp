@@ -1,4 +1,4 @@
-// Runs launches: the scheduler of the fibers, its errors and counters, and the C functions that tests call.
+// Runs launches: the scheduler of the fibers, its errors and counters.
 #include "emulator/emulator.h"
 
 #include <stdarg.h>
@@ -12,9 +12,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-#include "avatar3d_gpu.h"
 #include "cpu/error.h"
-#include "emulator/a3d_emulator.h"
 #include "emulator/fiber.h"
 #include "emulator/shared.h"
 #include "gpu/launch.h"
@@ -26,6 +24,7 @@ Dim3 block_index, block_size, grid_size;
 uint32_t epoch = 1, block_epoch = 1;
 Kernel* running;
 float error = 0.f;
+Kernel* kernels;
 
 namespace {
 constexpr size_t kStack = 256 * 1024;  // only the pages that are touched cost memory
@@ -45,11 +44,8 @@ struct Warp {
   uint64_t given[kWarp];  // what the lanes of the last exchange gave
 };
 
-enum Order { kForward, kReverse, kRandom };
 Order order = kForward;
 std::mt19937 random_numbers;
-
-Kernel* kernels;
 std::vector<Fiber> fibers;
 std::vector<uint8_t*> stacks;
 std::vector<Warp> warps;
@@ -226,6 +222,8 @@ void make_room() {
 }
 }  // namespace
 
+void set_order(Order wanted, uint32_t seed) { order = wanted, random_numbers.seed(seed); }
+
 Kernel::Kernel(const char* name, void (*run)(const void*), size_t bytes, uint32_t threads, uint32_t)
     : name(name), run(run), bytes(bytes), threads(threads), next(kernels) {
   kernels = this;
@@ -260,7 +258,8 @@ int barrier(bool predicate, Place place) {
 
 const uint64_t* exchange(uint32_t mask, uint64_t value, bool orders_memory, Place place) {
   Fiber& f = me();
-  if (!(mask >> (f.rank % kWarp) & 1)) stop("thread %u takes part in a warp operation that its mask %08x omits", f.rank, mask);
+  if (!(mask >> (f.rank % kWarp) & 1))
+    stop("thread %u takes part in a warp operation that its mask %08x omits", f.rank, mask);
   f.state = State::kAtExchange, f.place = place, f.mask = mask, f.value = value, f.orders_memory = orders_memory;
   running->counters.warp_operations++;
   leave();
@@ -295,44 +294,3 @@ int launch_raw(const char* kernel, Grid grid, uint32_t block, void*, const void*
   return failed;
 }
 }  // namespace a3d::gpu
-
-using namespace a3d::emulator;
-
-extern "C" int32_t a3d_gpu_load(const uint8_t*, int64_t) { return 0; }  // kernels are part of this library
-
-extern "C" int32_t a3d_emulator_order(int32_t wanted, int64_t seed) {
-  if (wanted < kForward || wanted > kRandom) return a3d::fail("order %d is not 0 forward, 1 reverse or 2 random", wanted);
-  order = Order(wanted), random_numbers.seed(uint32_t(seed));
-  return 0;
-}
-
-extern "C" int32_t a3d_emulator_error(float relative) {
-  a3d::emulator::error = relative;
-  return 0;
-}
-
-extern "C" int32_t a3d_emulator_counters(const char* kernel, int64_t* counters) {
-  const Kernel* found = Kernel::find(kernel);
-  if (!found) return a3d::fail("no kernel %s", kernel);
-  memcpy(counters, &found->counters, sizeof(Counters));
-  return 0;
-}
-
-extern "C" int32_t a3d_emulator_reset(void) {
-  for (Kernel* kernel = kernels; kernel; kernel = kernel->next) kernel->counters = {};
-  return 0;
-}
-
-extern "C" const char* a3d_emulator_kernel(int64_t index) {
-  const Kernel* kernel = kernels;
-  for (; kernel && index > 0; index--) kernel = kernel->next;
-  return kernel ? kernel->name : nullptr;
-}
-
-extern "C" int32_t a3d_emulator_launch(const char* kernel, int64_t x, int64_t y, int64_t z, int64_t threads,
-                                       const uint8_t* arguments) {
-  const Kernel* found = Kernel::find(kernel);
-  if (!found) return a3d::fail("no kernel %s", kernel);
-  const a3d::gpu::Grid grid = {uint32_t(x), uint32_t(y), uint32_t(z)};
-  return a3d::gpu::launch_raw(kernel, grid, uint32_t(threads), nullptr, arguments, found->bytes);
-}

@@ -54,6 +54,11 @@ extern Dim3 block_index, block_size, grid_size;
 extern uint32_t epoch;        // counts the barriers of the whole run
 extern uint32_t block_epoch;  // its value when this block began
 extern Kernel* running;
+extern Kernel* kernels;  // the first of all
+
+// Who runs first, of the threads that can; blocks likewise.
+enum Order { kForward, kReverse, kRandom };
+void set_order(Order order, uint32_t seed);
 
 // Ends the launch with an error; never returns to the kernel.
 [[noreturn]] void stop(const char* format, ...) __attribute__((format(printf, 1, 2)));
@@ -61,12 +66,12 @@ extern Kernel* running;
 // Waits for all threads of the block that have not returned; gives the number of them whose `predicate` is true.
 int barrier(bool predicate, Place place);
 
-// Waits for the lanes of `mask` that have not returned, which must come to the same place; `values` then holds what each
-// lane gave, 0 for lanes that gave nothing.
+// Waits for the lanes of `mask` that have not returned, which must come to the same place; gives what each lane gave, 0
+// for lanes that gave nothing.
 const uint64_t* exchange(uint32_t mask, uint64_t value, bool orders_memory, Place place);
 
-// A device approximates some functions. Off by this relative error, up or down by the lowest bit of the argument, so that
-// tests can bound what it does.
+// A device approximates some functions. Off by this relative error, up or down by the lowest bit of the argument, so
+// that tests can bound what it does.
 extern float error;
 inline float approximated(float value, float argument) {
   uint32_t bits;
