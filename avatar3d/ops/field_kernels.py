@@ -1,21 +1,10 @@
 """The kernels of radiance fields behind autograd: one path for the CPU library and for the CUDA one, which agree."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from avatar3d.ops import gpu, native
 from avatar3d.ops.field_types import Grid, Occupancy, Rays, Samples
-from avatar3d.ops.gpu import Host
-
-
-def _call(kind: str, name: str, *arguments: Any) -> None:
-    """Calls `a3d_<name>` of the CPU library, or `a3d_gpu_<name>`; `Host` marks what stays in host memory for both."""
-    if kind == "cpu":
-        native.call(f"a3d_{name}", *(x.tensor if isinstance(x, Host) else x for x in arguments), native.threads())
-    else:
-        gpu.library(kind).call(f"a3d_gpu_{name}", *arguments)
+from avatar3d.ops.gpu import Host, run
 
 
 class Encode(torch.autograd.Function):
@@ -27,7 +16,7 @@ class Encode(torch.autograd.Function):
         out = points.new_empty(len(points), grid.width)
         ctx.grid, ctx.kind = grid, kind
         ctx.save_for_backward(points, table)
-        _call(kind, "grid_encode", *Encode._sizes(points, table, grid), out)
+        run(kind, "grid_encode", *Encode._sizes(points, table, grid), out)
         return out
 
     @staticmethod
@@ -37,7 +26,7 @@ class Encode(torch.autograd.Function):
         of_points = torch.empty_like(points) if ctx.needs_input_grad[0] else None
         of_table = torch.empty_like(table) if ctx.needs_input_grad[1] else None
         sizes = Encode._sizes(points, table, ctx.grid)
-        _call(ctx.kind, "grid_backward", *sizes, given.contiguous(), of_table, of_points)
+        run(ctx.kind, "grid_backward", *sizes, given.contiguous(), of_table, of_points)
         return of_points, of_table, None, None
 
     @staticmethod
@@ -56,7 +45,7 @@ class Mlp(torch.autograd.Function):
         ctx.sizes = (Host(torch.tensor(widths)), len(x), len(widths) - 1)
         ctx.kind = kind
         ctx.save_for_backward(x, parameters)
-        _call(kind, "mlp_forward", x, parameters, *ctx.sizes, out)
+        run(kind, "mlp_forward", x, parameters, *ctx.sizes, out)
         return out
 
     @staticmethod
@@ -64,14 +53,11 @@ class Mlp(torch.autograd.Function):
     def backward(ctx, given: Tensor):  # type: ignore[override]
         x, parameters = ctx.saved_tensors
         floats = torch.zeros(1, dtype=torch.int64)
-        if ctx.kind == "cpu":
-            native.call("a3d_mlp_workspace", ctx.sizes[0].tensor, *ctx.sizes[1:], floats)
-        else:
-            gpu.library(ctx.kind).call("a3d_gpu_mlp_workspace", *ctx.sizes, Host(floats))
+        run(ctx.kind, "mlp_workspace", *ctx.sizes, Host(floats))
         parts = x.new_empty(int(floats))
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         of_parameters = torch.empty_like(parameters)
-        _call(ctx.kind, "mlp_backward", x, parameters, *ctx.sizes, given.contiguous(), parts, of_x, of_parameters)
+        run(ctx.kind, "mlp_backward", x, parameters, *ctx.sizes, given.contiguous(), parts, of_x, of_parameters)
         return of_x, of_parameters, None, None
 
 
@@ -85,7 +71,7 @@ class Composite(torch.autograd.Function):
         rgb, alpha, depth = (density.new_empty(rays, *c) for c in ((3,), (), ()))
         weights, used = torch.empty_like(density), torch.empty_like(samples.next)
         packed = tuple(x.contiguous() for x in (samples.t, samples.dt, samples.offsets))
-        _call(kind, "volume_forward", density, colour, *packed, rays, rgb, alpha, depth, weights, used)
+        run(kind, "volume_forward", density, colour, *packed, rays, rgb, alpha, depth, weights, used)
         ctx.kind = kind
         ctx.save_for_backward(colour, *packed, alpha, weights, used)
         ctx.set_materialize_grads(False)
@@ -100,7 +86,7 @@ class Composite(torch.autograd.Function):
         given = [None if x is None else x.contiguous() for x in (of_rgb, of_alpha, of_depth, of_weights)]
         of_density, of_colour = torch.empty_like(t), torch.empty_like(colour)
         scene = (colour, t, dt, offsets, rays, alpha, weights, used)
-        _call(ctx.kind, "volume_backward", *scene, *given, of_density, of_colour)
+        run(ctx.kind, "volume_backward", *scene, *given, of_density, of_colour)
         return of_density, of_colour, None, None
 
 
@@ -122,10 +108,10 @@ def march(
     scene = (*given, first, occupancy.cells.contiguous(), cells, box, step, limit, r)
     offsets = torch.zeros(r + 1, dtype=torch.int64, device=near.device)
     after = torch.empty(r, dtype=torch.int32, device=near.device)
-    _call(kind, "ray_count", *scene, offsets, after)
+    run(kind, "ray_count", *scene, offsets, after)
     if kind != "cpu":  # there each ray's own number; integers, so that the order of sums does not matter
         offsets.cumsum_(0)
     m = int(offsets[-1])
     t, ray_of = near.new_empty(m), torch.empty(m, dtype=torch.int32, device=near.device)
-    _call(kind, "ray_fill", *scene, offsets, t, ray_of)
+    run(kind, "ray_fill", *scene, offsets, t, ray_of)
     return Samples(t, torch.full_like(t, step), ray_of, offsets, after)

@@ -5,6 +5,8 @@
 // The blur is its own adjoint, as the window is symmetric and what lies outside the picture is zero.
 #include "cpu/loss.h"
 
+#include <stddef.h>
+
 #include "cpu/simd.h"
 #include "math/ssim.h"
 
