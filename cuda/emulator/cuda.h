@@ -97,7 +97,9 @@ inline void __stcs(T* p, T value) {
 #define A3D_HERE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 inline void __syncthreads(A3D_HERE) { ::a3d::emulator::barrier(false, {file, line}); }
-inline int __syncthreads_count(int predicate, A3D_HERE) { return ::a3d::emulator::barrier(predicate != 0, {file, line}); }
+inline int __syncthreads_count(int predicate, A3D_HERE) {
+  return ::a3d::emulator::barrier(predicate != 0, {file, line});
+}
 inline int __syncthreads_or(int predicate, A3D_HERE) {
   return ::a3d::emulator::barrier(predicate != 0, {file, line}) != 0;
 }
@@ -113,8 +115,12 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, A3D_HERE) {
   for (int lane = 0; lane < 32; lane++) bits |= unsigned(given[lane] & 1) << lane;
   return bits;
 }
-inline int __any_sync(unsigned mask, int predicate, A3D_HERE) { return __ballot_sync(mask, predicate, file, line) != 0; }
-inline int __all_sync(unsigned mask, int predicate, A3D_HERE) { return __ballot_sync(mask, !predicate, file, line) == 0; }
+inline int __any_sync(unsigned mask, int predicate, A3D_HERE) {
+  return __ballot_sync(mask, predicate, file, line) != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, A3D_HERE) {
+  return __ballot_sync(mask, !predicate, file, line) == 0;
+}
 inline unsigned __activemask() { ::a3d::emulator::stop("__activemask is not defined well enough to be emulated"); }
 
 namespace a3d::emulator {
@@ -166,7 +172,7 @@ inline T __shfl_down_sync(unsigned mask, T value, unsigned by, int = 32, A3D_HER
   return ::a3d::emulator::from_lane(mask, value, ::a3d::emulator::lane() + by, {file, line});
 }
 
-// ---- atomic operations: on global memory and on elements of shared memory --------------------------------------------
+// ---- atomic operations: on global memory and on elements of shared memory ------------------------------------------
 // Threads take turns, so plain code is atomic; the order of the turns is what a device does not promise.
 template <class T, class Change>
 inline T a3d_atomic(T* at, Change change) {

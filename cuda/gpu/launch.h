@@ -1,5 +1,5 @@
-// How host code starts a kernel: by its name, through the CUDA driver (driver.cpp) or the emulator. So the files *_api.cpp
-// need no CUDA headers and no nvcc, and are the same files in both libraries.
+// How host code starts a kernel: by its name, through the CUDA driver (driver.cpp) or the emulator. So the files
+// *_api.cpp need no CUDA headers and no nvcc, and are the same files in both libraries.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

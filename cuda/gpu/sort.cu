@@ -1,5 +1,5 @@
-// Prefix sums in three launches (blocks, sums of blocks, blocks again) and a least-significant-digit radix sort in three
-// launches and a scan per digit. Both have a fixed order of operations; the sort is stable.
+// Prefix sums in three launches (blocks, sums of blocks, blocks again) and a least-significant-digit radix sort in
+// three launches and a scan per digit. Both have a fixed order of operations; the sort is stable.
 #include "gpu/kernel.h"
 #include "gpu/sort.h"
 

@@ -1,8 +1,8 @@
 // The GPU splat rasterizer: data that its kernels share.
 //
 // Stages: project (splat_project.cu) -> sort by depth (sort.cu) -> list per tile in that order, sort by tile, stably
-// (splat_bin.cu) -> blend (splat_blend.cu); backward: blend again with gradients (splat_blend_backward.cu) -> add them up
-// (splat_sums.cu) and undo the projection (splat_project_backward.cu). splat_api.cpp runs them. All views are in one
+// (splat_bin.cu) -> blend (splat_blend.cu); backward: blend again with gradients (splat_blend_backward.cu) -> add them
+// up (splat_sums.cu) and undo the projection (splat_project_backward.cu). splat_api.cpp runs them. All views are in one
 // launch of each.
 #pragma once
 #include "math/integers.h"

@@ -26,9 +26,9 @@ __device__ __forceinline__ int64_t row_of(const SplatScene& scene, int view, int
   return (scene.many_poses ? view : 0) * scene.splats + splat;
 }
 
-// Whether the ellipse alpha >= 1/255 reaches a pixel centre of the rectangle of wide x high pixels whose first centre is
-// at (left, top): the nearest point of a rectangle under the ellipse's metric lies on the edge towards the centre (Radl
-// et al., "StopThePop", 2024). Written with one rounding each, so that counting and listing tiles agree.
+// Whether the ellipse alpha >= 1/255 reaches a pixel centre of the rectangle of wide x high pixels whose first centre
+// is at (left, top): the nearest point of a rectangle under the ellipse's metric lies on the edge towards the centre
+// (Radl et al., "StopThePop", 2024). Written with one rounding each, so that counting and listing tiles agree.
 __device__ __forceinline__ bool reaches(const float4 place, const float4 shape, float left, float top, float wide,
                                         float high) {
   const float a = place.z, b = place.w, c = shape.x;

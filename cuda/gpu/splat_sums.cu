@@ -15,7 +15,8 @@ __device__ __forceinline__ void add_slot(const SplatBackward& args, uint32_t slo
 }
 }  // namespace
 
-// One thread for each splat of each view; without shared memory. The order of a sum depends on the number of slots alone.
+// One thread for each splat of each view; without shared memory. The order of a sum depends on the number of slots
+// alone.
 A3D_KERNEL(a3d_splat_sums, SplatBackward, kBinThreads) {
   const int64_t number = int64_t(blockIdx.x) * kBinThreads + threadIdx.x;
   const bool drawn = number < args.scene.views * args.scene.splats && args.state.rects[number].wide;

@@ -1,6 +1,6 @@
-// Stands in for libcuda.so.1: the functions that cuda/gpu/driver.cpp asks for, by NVIDIA's documented signatures. Kernels
-// are run by the emulated library, whose path FAKE_EMULATED gives. An "image" is a text: it holds the kernels whose names
-// begin with it. With FAKE_BROKEN set the driver does not start.
+// Stands in for libcuda.so.1: the functions that cuda/gpu/driver.cpp asks for, by NVIDIA's documented signatures.
+// Kernels are run by the emulated library, whose path FAKE_EMULATED gives. An "image" is a text: it holds the kernels
+// whose names begin with it. With FAKE_BROKEN set the driver does not start.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,7 +29,8 @@ FAKE int cuLibraryLoadData(void** library, const void* image, void*, void*, unsi
 FAKE int cuLibraryGetKernel(void** kernel, void* library, const char* name) {
   const auto counters = reinterpret_cast<int (*)(const char*, int64_t*)>(dlsym(emulated(), "a3d_emulator_counters"));
   int64_t numbers[24];
-  if (strncmp(name, static_cast<char*>(library), strlen(static_cast<char*>(library))) || counters(name, numbers)) return 500;
+  const char* prefix = static_cast<char*>(library);
+  if (strncmp(name, prefix, strlen(prefix)) || counters(name, numbers)) return 500;
   return *kernel = strdup(name), 0;
 }
 FAKE int cuLaunchKernel(void* kernel, unsigned x, unsigned y, unsigned z, unsigned tx, unsigned ty, unsigned tz,

@@ -1,9 +1,10 @@
 // Makes recorded calls of an emulated library, for processors that have no Python here: replay library calls out
 //
-// File of calls: for each the name and its arguments, each a kind and a payload; ends of files end both. Kinds: 'i' int64,
-// 'f' float, 'd' double, 'n' null, 'b' a buffer by number, its bytes, and whether its contents follow (at its first use).
-// Afterwards all buffers are written in the order of their numbers. Integers and pointers, and floating-point numbers, are
-// counted apart when C functions are called on x86-64 and aarch64, so that one type of function serves all.
+// File of calls: for each the name and its arguments, each a kind and a payload; ends of files end both. Kinds: 'i'
+// int64, 'f' float, 'd' double, 'n' null, 'b' a buffer by number, its bytes, and whether its contents follow (at its
+// first use). Afterwards all buffers are written in the order of their numbers. Integers and pointers, and
+// floating-point numbers, are counted apart when C functions are called on x86-64 and aarch64, so that one type of
+// function serves all.
 #include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
