@@ -23,7 +23,7 @@ STEP = 0.003
 """Metres between samples."""
 _HALF, _CELLS = 0.16, 64
 """Half the side of the box, metres, and cells along it."""
-_ROUND = 16
+_ROUND = 8
 """Samples of a ray between two looks at how opaque it is."""
 _OPAQUE = 1e-3
 """Light that may be left where a picture ends a ray: less than one step of a byte."""
