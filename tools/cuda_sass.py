@@ -50,6 +50,23 @@ class Kernel:
                 spans.append((self.labels[target], at + 1))
         return [a for a in spans if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in spans)]
 
+    def nest(self, loop: tuple[int, int]) -> list[int]:
+        """Returns the instructions of a loop, then of each loop around it without those of the loops inside."""
+        spans = {(self.labels[t], at + 1) for at, t in enumerate(self.targets) if t and self.labels.get(t, at) < at}
+        around = sorted((s for s in spans if s[0] <= loop[0] and loop[1] <= s[1]), key=lambda s: s[1] - s[0])
+        sizes = []
+        for outer in around:
+            inside = {at for s in spans if s != outer and outer[0] <= s[0] and s[1] <= outer[1] for at in range(*s)}
+            sizes.append(outer[1] - outer[0] - len(inside))
+        return sizes
+
+    def way_out(self, loop: tuple[int, int]) -> int:
+        """Returns how many instructions of a loop run before its first branch: the least that a turn costs."""
+        for at in range(*loop):
+            if self.instructions[at].startswith("BRA"):
+                return at - loop[0] + 1
+        return loop[1] - loop[0]
+
     def hottest(self) -> tuple[int, int] | None:
         """Returns the innermost loop that does most arithmetic: exponentials first, then FP32 instructions."""
 

@@ -95,11 +95,13 @@ def measure(sources: Sequence[Path] = (), archs: Sequence[str] = tuple(ARCHS), w
     return dict(sorted(found.items()))
 
 
-def compiled(source: Path, arch: str, nvcc: Path, nvdisasm: Path) -> dict[str, dict[str, Any]]:
+def compiled(
+    source: Path, arch: str, nvcc: Path, nvdisasm: Path, flags: Sequence[str] = FLAGS
+) -> dict[str, dict[str, Any]]:
     """Returns kernel -> figures of one source on one architecture."""
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder) / "kernels.cubin"
-        command = [str(nvcc), *FLAGS, f"-arch={arch}", "-cubin", "-Xptxas", "-v", str(source), "-o", str(cubin)]
+        command = [str(nvcc), *flags, f"-arch={arch}", "-cubin", "-Xptxas", "-v", str(source), "-o", str(cubin)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{source.name} does not compile for {arch}:\n{done.stderr[-2000:]}")
@@ -113,6 +115,7 @@ def compiled(source: Path, arch: str, nvcc: Path, nvdisasm: Path) -> dict[str, d
             row["occupancy"] = round(occupancy(arch, row["registers"], row["shared"], kernel.block), 3)
         if loop is not None:
             row["loop"] = {"instructions": loop[1] - loop[0], "mix": kernel.mix(*loop)}
+            row["loop"] |= {"least": kernel.way_out(loop), "nest": kernel.nest(loop)}
         figures[short_name(name)] = row
     return figures
 
