@@ -2,8 +2,8 @@
 
 Conventions (README): OpenCV camera (x right, y down, z forward), `w2c`, pixel centres at +0.5, quaternions wxyz,
 metres, radians, seconds, sRGB in [0, 1], row-major 4x4 matrices acting on columns.
-Axis letters: `n` splats, `v` vertices, `f` faces, `e` expressions, `j` joints, `s` identity, `t` frames, `k` SH bases
-or splat blendshapes, `h w` pixels, `*b` any batch.
+Axis letters: `n` splats, `v` vertices, `f` faces, `e` expressions, `j` joints, `o` soft nodes, `s` identity, `t`
+frames, `k` SH bases or splat blendshapes, `h w` pixels, `*b` any batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,6 +147,9 @@ class Pose(_Tensors):
     """Rotation vectors in the order of the head's `joints`, radians, relative to the parent."""
     root: Float[Tensor, "*b 4 4"]
     """Head space at rest to world; carries the torso."""
+    soft: Float[Tensor, "*b o 3"] | None = None
+    """Shifts of the head's soft nodes before joints turn them, metres: what clothes, a hand before them and hair did in
+    a clip. Of one person and one clip; None for none."""
 
     def __getitem__(self, index) -> "Pose":
         return self.map(lambda x: x[index])
@@ -190,6 +193,10 @@ class HeadModel(Protocol):
     def joints(self) -> tuple[str, ...]: ...
     @property
     def identities(self) -> tuple[str, ...]: ...
+    @property
+    def soft(self) -> Float[Tensor, "v o"]:
+        """How far each vertex follows each soft node, in [0, 1]."""
+        ...
 
     def vertices(self, identity: Float[Tensor, "*b s"], pose: Pose) -> Float[Tensor, "*b v 3"]:
         """Returns world-space vertices, metres."""

@@ -244,7 +244,11 @@ def _as_fitted(solved: Track, motion: Motion) -> Track:
     def joined(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.cat([b[:count], a[count:]])
 
-    pose = Pose(joined(old.expression, new.expression), joined(old.joints, new.joints), joined(old.root, new.root))
+    soft = new.soft
+    if soft is not None:
+        soft = joined(soft.new_zeros(len(solved.motion), *soft.shape[1:]) if old.soft is None else old.soft, soft)
+    moved = (joined(old.expression, new.expression), joined(old.joints, new.joints), joined(old.root, new.root))
+    pose = Pose(*moved, soft)
     return replace(solved, motion=replace(solved.motion, pose=pose))
 
 

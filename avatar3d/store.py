@@ -29,6 +29,7 @@ _FLOATS = (torch.float32, torch.float64, torch.float16)
 
 # Tensor name -> axes. Letters must agree within one file, digits are exact sizes.
 _MOTION = {"motion.expression": "t e", "motion.joints": "t j 3", "motion.root": "t 4 4"}
+_SOFT = {"motion.soft": "t o 3"}
 _AVATAR = {
     "identity": "s",
     "gaussians.means": "n 3",
@@ -152,7 +153,8 @@ def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def _motion_tensors(motion: Motion) -> dict[str, Tensor]:
     pose = motion.pose
-    return {"motion.expression": pose.expression, "motion.joints": pose.joints, "motion.root": pose.root}
+    tensors = {"motion.expression": pose.expression, "motion.joints": pose.joints, "motion.root": pose.root}
+    return tensors if pose.soft is None else tensors | {"motion.soft": pose.soft}
 
 
 def _motion(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> Motion:
@@ -163,7 +165,8 @@ def _motion(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> Motion:
     fps = float(plain["fps"])
     if not 0 < fps < 1e4:
         raise ValueError(f"a frame rate of {fps}")
-    return Motion(Pose(expression, tensors["motion.joints"], tensors["motion.root"]), fps, names)
+    pose = Pose(expression, tensors["motion.joints"], tensors["motion.root"], tensors.get("motion.soft"))
+    return Motion(pose, fps, names)
 
 
 def _text(value: Any) -> str:
@@ -195,11 +198,12 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[str]:
 
 def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Returns which tensors a file of this kind holds, with their axes."""
+    soft = _SOFT if "motion.soft" in tensors else {}
     if kind == "track":
-        return _TRACK | _CAMERAS if "world" in tensors else _TRACK
+        return _TRACK | soft | (_CAMERAS if "world" in tensors else {})
     axes = dict(_AVATAR)
     if any(name.startswith("motion.") for name in tensors):
-        axes |= _MOTION
+        axes |= _MOTION | soft
     if any(name.startswith("basis.") for name in tensors):
         axes |= _BASIS
         for i, name in enumerate(_layers(tensors)):  # (W0, b0, W1, b1, ...): W_i is h_i+1 by h_i, the last gives k

@@ -1,7 +1,8 @@
 """Corrections of tracked poses: what they are made of, how they are applied, how strongly they are pulled towards none.
 
 A frame's correction is a row of numbers, each in units of how far landmark tracking is usually off, so that one rate of
-the optimiser suits all: the head's turn (3) and shift (3), the joints (3 each), the expression.
+the optimiser suits all: the head's turn (3) and shift (3), the joints (3 each), the soft nodes (3 each), the
+expression.
 
 The head and the torso are corrected apart. Turn and shift move the head as it was seen; the joints move the torso under
 it, and the root follows from both. With root and joints as they stand in `Pose`, either would move everything.
@@ -20,6 +21,8 @@ _TURN, _SHIFT, _EXPRESSION = 0.02, 0.004, 0.1
 """How far tracking is usually off: radians, metres, weights."""
 _JOINT, _JOINTS = 0.03, {"neck": 0.1, "head": 0.1, "clavicle": 0.15}
 """The same for the joints, radians: landmarks say nothing of shoulders, and little of the torso."""
+_SOFT = 0.015
+"""How far soft nodes move, metres."""
 _WEIGHT = 1e-3
 
 
@@ -38,26 +41,34 @@ class Corrector:
     @property
     def carried(self) -> int:
         """How many of them, from the first, hardly change from frame to frame: all but the expression."""
-        return 6 + 3 * len(self.head.joints)
+        return 6 + 3 * len(self.head.joints) + 3 * self._nodes
+
+    @property
+    def _nodes(self) -> int:
+        return self.head.soft.shape[1]
 
     @property
     def _sizes(self) -> list[int]:
-        return [3, 3, 3 * len(self.head.joints), len(self.head.expressions)]
+        return [3, 3, 3 * len(self.head.joints), 3 * self._nodes, len(self.head.expressions)]
 
     def apply(self, tracked: Pose, change: Float[Tensor, "b d"]) -> Pose:
         """Returns the tracked poses (batched over b) with their corrections."""
-        turn, shift, joints, expression = change.split(self._sizes, dim=-1)
+        turn, shift, joints, soft, expression = change.split(self._sizes, dim=-1)
         usual = joints.new_tensor([_JOINTS.get(name.split("_")[0], _JOINT) for name in self.head.joints])
         turned = tracked.joints + joints.unflatten(-1, (-1, 3)) * usual[:, None]
         seen = self._head(tracked)
         moved = seen @ rigid(rotvec_to_matrix(turn * _TURN), shift * _SHIFT)
         unrooted = Pose(tracked.expression, turned, torch.eye(4, dtype=turned.dtype).expand_as(tracked.root))
         root = moved @ rigid_inverse(self._head(unrooted))
-        return Pose((tracked.expression + expression * _EXPRESSION).clamp(0, 1), turned, root)
+        moved = soft.unflatten(-1, (self._nodes, 3)) * _SOFT
+        if tracked.soft is not None:
+            moved = tracked.soft + moved
+        return Pose((tracked.expression + expression * _EXPRESSION).clamp(0, 1), turned, root, moved)
 
     def pull(self, change: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
-        """Returns the pull of corrections towards none; turn, shift, joints and expression count alike."""
-        parts = change.split(self._sizes, dim=-1)
+        """Returns the pull of corrections towards none; turn, shift, joints, soft nodes and expression
+        count alike."""
+        parts = [part for part in change.split(self._sizes, dim=-1) if part.shape[-1]]
         return _WEIGHT * torch.stack([part.square().mean() for part in parts]).sum()
 
     def _head(self, pose: Pose) -> Float[Tensor, "b 4 4"]:

@@ -31,7 +31,8 @@ class FollowOptions:
     """How poses are refined."""
 
     steps: int = 40
-    """Optimisation steps a frame, at half the clip's resolution. (Coarser pictures first lose lips and lids.)"""
+    """Optimisation steps a frame, at the clip's full resolution. The rasterizer blurs by a fixed part of a pixel: half
+    as many pixels would show the avatar wider and push it away from the camera, and lose lips and lids."""
     batch: int = 8
     """Pictures refined side by side."""
     features: float = 2.0
@@ -79,20 +80,27 @@ def follow(
     head = heads.load(avatar.head)
     corrector = Corrector(head, avatar.identity)
     rows = torch.nonzero(track.quality[first:] > 0)[:, 0] + first
-    pose = track.motion.pose.map(torch.clone)
+    pose = _with_soft(track.motion.pose.map(torch.clone), head)
     start = torch.zeros(corrector.width)
     steps, size = torch.from_numpy(clip.steps), max(1, options.batch * len(track.motion) // len(clip))
     for done in range(0, len(rows), size):
         index = rows[done : done + size]
         views = read(clip, track, torch.nonzero(torch.isin(steps, index))[:, 0])
         here = torch.arange(len(views))
-        seen = batch(views, here, torch.ones(len(views), 3), shrink=2)
-        shown = Shown(track.motion.pose[index], views.moment(here), seen)
+        shown = Shown(track.motion.pose[index], views.moment(here), batch(views, here, torch.ones(len(views), 3)))
         found, start = _refine(avatar, corrector, shown, start, options)
-        pose.expression[index], pose.joints[index], pose.root[index] = found.expression, found.joints, found.root
+        for name, values in vars(pose).items():
+            values[index] = getattr(found, name)
         if progress is not None:
             progress(min(done + size, len(rows)), len(rows))
     return replace(track, motion=Motion(pose, track.motion.fps, track.motion.names))
+
+
+def _with_soft(pose: Pose, head: HeadModel) -> Pose:
+    """Returns poses (batched over t) that tell where the soft nodes are."""
+    if pose.soft is not None:
+        return pose
+    return replace(pose, soft=pose.joints.new_zeros(len(pose.joints), head.soft.shape[1], 3))
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ class _Fitting:
         if moving:
             value = value + self.corrector.pull(run.parameters["view"][moment])
         value.backward()
+        self._still()
         held = frozenset() if warm else frozenset({"basis", "network", "view"})
         run.advance(share, moment, held, self.options.pace if len(self.views) > 1 else 1.0)
         with torch.no_grad():
@@ -171,6 +172,13 @@ class _Fitting:
                 run.parameters["sh"].clamp_(min=begun.sh - _PHOTO_COLOURS, max=begun.sh + _PHOTO_COLOURS)
             error = (render.rgb.clamp(0, 1) - now.target).square().mean()
         return value.item(), -10 * math.log10(max(error.item(), 1e-10))
+
+    def _still(self) -> None:
+        """Leaves clothes out of the blendshapes: what follows a smile by chance falls apart in the next pose."""
+        clothes = torch.nonzero(self.first.part == unseen.CLOTHES)[:, 0]
+        for name, x in self.run.parameters.items():
+            if name.startswith("basis.") and x.grad is not None:
+                x.grad.index_fill_(1, clothes, 0.0)
 
     def _pose(self, rows: Tensor) -> Pose:
         """Returns the tracked poses with their corrections."""

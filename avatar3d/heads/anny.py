@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avatar3d import geometry
 from avatar3d.core import AvatarError, Pose, first_of
+from avatar3d.heads.soft import soft_weights
 
 _DATA = Path(__file__).parent / "data" / "anny.safetensors"
 _FORMAT = "2"
@@ -21,12 +22,18 @@ _PARENTS = (-1, 0, 1, 1, -1, -1)
 """Joint that each one hangs on; -1 is the torso."""
 
 
+# Soft nodes: how many, how far each reaches (standard deviation, metres), and where they begin in head space, metres.
+_CLOTHES_NODES, _CLOTHES_REACH = 48, 0.022
+_HAIR_NODES, _HAIR_REACH = 24, 0.03
+_SHOWN_FROM, _HAIR_FROM = (-0.22, -0.27, -0.2), -0.16
+
+
 @dataclass(frozen=True)
 class AnnyHead:
     """A bust with eyes, teeth, tongue and mouth cavity; linear in identity and expression, then skinned.
 
-    vertices = skin(template + identity @ modes + expression @ deltas); the eyeballs do not take part in the deltas: an
-    eyeLook weight turns them by `gaze_angles`, which adds to the eye joints' rotation vectors.
+    vertices = skin(template + identity @ modes + expression @ deltas + soft @ shifts); the eyeballs do not take part in
+    the deltas: an eyeLook weight turns them by `gaze_angles`, which adds to the eye joints' rotation vectors.
     """
 
     name: str
@@ -56,6 +63,8 @@ class AnnyHead:
     """Rotation vector of each eye (left, right) per unit of expression, radians."""
     weights: Float[Tensor, "v 7"]
     """Skinning weights of the torso and the six joints."""
+    soft: Float[Tensor, "v o"]
+    """How far each vertex follows each soft node of clothes and hair, in [0, 1]."""
     about: Mapping[str, str]
     """Licence, provenance and format of the data."""
 
@@ -111,6 +120,8 @@ class AnnyHead:
             pose: Any batch.
         """
         shaped = self.shaped(identity, pose.expression)
+        if pose.soft is not None:
+            shaped = shaped + self.soft @ pose.soft
         transforms = self._transforms(identity, pose)[..., :3, :]
         # Columns of each 3x4 transform; `unbind`, because each slice would cost a full-size zero in the backward.
         along_x, along_y, along_z, moved = (self.weights @ transforms.mT.flatten(-2)).unflatten(-1, (4, 3)).unbind(-2)
@@ -184,8 +195,19 @@ def load(path: Path = _DATA) -> AnnyHead:
         deltas=deltas,
         gaze=data["gaze"],
         weights=data["weights"],
+        soft=_soft(data, dict(zip(_names(data["region_names"]), regions, strict=True))),
         about=about,
     )
+
+
+def _soft(data: Mapping[str, Tensor], regions: Mapping[str, Tensor]) -> Float[Tensor, "v o"]:
+    """Returns the weights of the soft nodes: on the clothes as far as pictures of a head show them, and on the hair."""
+    at, weights = data["template"], data["weights"]
+    clothes = weights[:, 0] + weights[:, 5:].sum(1)
+    shown = (at[:, 1] > _SHOWN_FROM[1]) & (at[:, 2] > _SHOWN_FROM[2]) & (at[:, 0].abs() < -_SHOWN_FROM[0])
+    on_clothes = soft_weights(at, clothes, shown, _CLOTHES_NODES, _CLOTHES_REACH)
+    on_hair = soft_weights(at, regions["scalp"], at[:, 2] > _HAIR_FROM, _HAIR_NODES, _HAIR_REACH)
+    return torch.cat([on_clothes, on_hair], dim=1)
 
 
 def _names(text: Tensor) -> tuple[str, ...]:

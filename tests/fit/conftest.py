@@ -25,6 +25,7 @@ class Ball:
     uv: Tensor = field(default_factory=lambda: torch.zeros(0, 3, 2))
     regions: dict = field(default_factory=dict)
     colours: Tensor = field(default_factory=lambda: torch.zeros(0, 3))
+    soft: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
 
     def vertices(self, identity: Tensor, pose: Pose) -> Tensor:
         low = (self.rest[:, 1] < -0.03).float()
@@ -61,7 +62,8 @@ def make_ball(rings: int = 24) -> Ball:
         "lips": ((rest[:, 2] > 0.05) & ((rest[:, 1] + 0.045).abs() < 0.015) & (rest[:, 0].abs() < 0.03)).float(),
     }
     colours = 0.5 + 0.3 * torch.sin(rest * 40 + torch.tensor([0.0, 1.0, 2.0]))
-    return Ball(rest=rest, faces=faces, uv=grid[faces], regions=regions, colours=colours)
+    soft = torch.zeros(len(rest), 0)
+    return Ball(rest=rest, faces=faces, uv=grid[faces], regions=regions, colours=colours, soft=soft)
 
 
 @pytest.fixture(scope="session")

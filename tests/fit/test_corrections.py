@@ -1,5 +1,7 @@
 """Corrections move the head and the torso apart."""
 
+from dataclasses import replace
+
 import torch
 
 from avatar3d import heads
@@ -43,9 +45,24 @@ def test_a_shift_moves_all_by_as_much():
     assert torch.allclose(moved(change), torch.full((2, len(HEAD.template)), 0.008), atol=1e-5)
 
 
+def test_a_soft_node_moves_clothes_or_hair_and_no_face():
+    for node, part in ((0, "torso"), (HEAD.soft.shape[1] - 1, "scalp")):
+        change = torch.zeros(2, CORRECTOR.width)
+        change[:, 6 + 3 * len(HEAD.joints) + 3 * node] = 1.0
+        far = moved(change)
+        assert far[:, HEAD.regions[part] > 0.5].max() > 0.005
+        assert far[:, HEAD.regions["lips"] > 0].max() < 1e-6
+
+
+def test_corrections_add_to_what_soft_nodes_did():
+    soft = 0.01 * torch.ones(2, HEAD.soft.shape[1], 3)
+    kept = CORRECTOR.apply(replace(tracked(), soft=soft), torch.zeros(2, CORRECTOR.width))
+    assert kept.soft is not None and torch.equal(kept.soft, soft)
+
+
 def test_the_pull_grows_with_each_part():
     nothing = CORRECTOR.pull(torch.zeros(2, CORRECTOR.width))
-    for column in (0, 3, 6, CORRECTOR.width - 1):
+    for column in (0, 3, 6, 6 + 3 * len(HEAD.joints), CORRECTOR.width - 1):
         change = torch.zeros(2, CORRECTOR.width)
         change[:, column] = 1.0
         assert CORRECTOR.pull(change) > nothing == 0

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from avatar3d.core import AvatarError, Camera, Clip, Motion, Pose, Track
-from avatar3d.fit import FitOptions, fit, follow, steps
+from avatar3d.fit import FitOptions, fit, follow, steps, unseen
 from avatar3d.fit.start import rest_pose
 from avatar3d.geometry import look_at, pinhole, rigid
 from avatar3d.ops import mesh, splat
@@ -76,6 +76,24 @@ def test_following_finds_the_poses_that_tracking_missed(ball):
     assert off.max() < 0.003
     for row in (4, 7):
         assert psnr_on_white(ball, avatar, clip, found, row) > psnr_on_white(ball, avatar, clip, missed, row) + 1
+
+
+def test_following_keeps_a_pose_that_is_right(ball):
+    clip, truth = performance(ball, 8)
+    avatar = fit(clip, truth, dataclasses.replace(OPTIONS, steps=120))
+    away = (follow(avatar, clip, truth, 4).motion.pose.root - truth.motion.pose.root)[4:, 2, 3]
+    assert away.abs().max() < 0.002  # pictures of half the size push it 0.007 away
+
+
+def test_clothes_have_no_blendshapes(ball):
+    clip, track = performance(ball, 6)
+    dressed = dataclasses.replace(ball, regions=ball.regions | {"torso": (ball.rest[:, 1] < -0.06).float()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("avatar3d.heads.load", lambda name: dressed)
+        avatar = fit(clip, track, OPTIONS)
+    assert avatar.basis is not None
+    torso = unseen.at_splats(dressed.regions["torso"], ball.faces, avatar.binding) > 0.6
+    assert avatar.basis.means[:, torso].abs().max() == 0 < avatar.basis.means[:, ~torso].abs().max()
 
 
 def test_each_step_reports_and_the_loss_falls(ball):
