@@ -53,6 +53,7 @@ class Library:
             )
         self._functions: dict[str, tuple] = {}
         self._ready: set[int] = set()
+        self._built: str | None = None
 
     def call(self, name: str, *arguments: Tensor | Host | int | float | None) -> None:
         """Calls a function of the library on the current stream of its tensors' device.
@@ -116,15 +117,23 @@ class Library:
 
     def _prepare(self, device: torch.device) -> None:
         """Hands the kernels' machine code to the driver, once for each device, whose context must be current."""
-        index = device.index or 0
+        index, images = device.index or 0, _prebuilt()
         if index in self._ready:
             return
         torch.empty(1, device=device)  # makes the device's primary context, which the driver calls need
-        load = self._function("a3d_gpu_load")[0]
-        for path in _prebuilt() or nvrtc.cubins(arch(device)):
-            image = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
-            if load(image.data_ptr(), len(image)) != 0:
-                raise AvatarError(f"{path.name}: {self._library.a3d_gpu_last_error().decode()}")
+        built = "all" if images else arch(device)
+        if self._built not in (None, built):
+            raise AvatarError(
+                f"kernels are loaded for {self._built}, and {device} is {built}: several kinds of devices in one process "
+                "need kernels built ahead of time (nvcc on PATH when avatar3d is installed)"
+            )
+        if self._built is None:  # the driver gives what is loaded to every device
+            load = self._function("a3d_gpu_load")[0]
+            for path in images or nvrtc.cubins(built):
+                image = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+                if load(image.data_ptr(), len(image)) != 0:
+                    raise AvatarError(f"{path.name}: {self._library.a3d_gpu_last_error().decode()}")
+            self._built = built
         self._ready.add(index)
 
 

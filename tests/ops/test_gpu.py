@@ -152,6 +152,35 @@ print(bytes(text.tolist()).split(b"\\0")[0].decode())
     assert re.fullmatch(r"a3d_adam\w* 1 0.25000", said[5])
 
 
+@pytest.mark.parametrize("prebuilt", [True, False])
+def test_images_are_loaded_once_for_all_devices(monkeypatch, tmp_path, prebuilt):
+    loaded, archs = [], {0: "sm_80", 1: "sm_80", 2: "sm_90"}
+    library = gpu.Library.__new__(gpu.Library)
+    library.kind, library._ready, library._built = "cuda", set(), None
+
+    def load(address, size):
+        loaded.append(size)
+        return 0
+
+    library._functions = {"a3d_gpu_load": (load, [], False)}
+    (tmp_path / "a.fatbin").write_bytes(b"12345")
+    (tmp_path / "b.fatbin").write_bytes(b"123")
+    images = sorted(tmp_path.glob("*.fatbin"))
+    monkeypatch.setattr(gpu, "_prebuilt", lambda: images if prebuilt else [])
+    monkeypatch.setattr(gpu.nvrtc, "cubins", lambda arch: images)
+    monkeypatch.setattr(gpu, "arch", lambda device: archs[device.index])
+    monkeypatch.setattr(gpu.torch, "empty", lambda *size, device: None)
+    for index in (0, 1, 0):
+        library._prepare(torch.device("cuda", index))
+    assert loaded == [5, 3]
+    if prebuilt:
+        library._prepare(torch.device("cuda", 2))
+        assert loaded == [5, 3]
+    else:
+        with pytest.raises(AvatarError, match="kernels are loaded for sm_80, and cuda:2 is sm_90"):
+            library._prepare(torch.device("cuda", 2))
+
+
 def needs_nvrtc() -> None:
     try:
         nvrtc.version()
