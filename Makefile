@@ -60,7 +60,7 @@ $(VENV)/.dev: $(VENV)/.needed
 
 # What compiles and reads kernels: the machine's toolkit, or the package index's (which has it for Linux alone).
 $(VENV)/.cuda: $(VENV)/.needed
-	[ "$$(uname -s)" != Linux ] || $(PIP) install --quiet $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["cuda"])' \
+	[ "$$(uname -s)" != Linux ] || $(PIP) install --quiet -c constraints.txt $$($(BIN)/python -c '$(PROJECT) print(*project["optional-dependencies"]["cuda"])' \
 		| tr ' ' '\n' | if command -v nvcc >/dev/null; then grep -e nvdisasm -e nvrtc; else cat; fi)
 	@touch $@
 

@@ -124,7 +124,7 @@ class Library:
         built = "all" if images else arch(device)
         if self._built not in (None, built):
             raise AvatarError(
-                f"kernels are loaded for {self._built}, and {device} is {built}: several kinds of devices in one process "
+                f"kernels are loaded for {self._built}, and {device} is {built}: several kinds of GPUs in one process "
                 "need kernels built ahead of time (nvcc on PATH when avatar3d is installed)"
             )
         if self._built is None:  # the driver gives what is loaded to every device
