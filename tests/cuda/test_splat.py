@@ -170,10 +170,14 @@ def test_large_splats_are_listed_by_their_whole_warp(emulated):
     camera = camera_at(width=150, height=140)
     gaussians = random_splats(120, seed=8, size=-4.5)
     gaussians.log_scales[::7] += torch.tensor([3.0, 0.0, 0.0])  # thin and long
+    gaussians.log_scales[3::40] += 2.8  # their slots are added up by the warp, too
     gaussians = off_the_cliffs(gaussians, camera)
     grads = cotangents(1, camera)
     want, want_grads = expected(gaussians, camera, BACKGROUND, grads, "cpu")
+    emulated.reset()
     drawn, got = run(emulated, gaussians, camera, grads)
+    bin_, sums = emulated.counters("a3d_splat_reach"), emulated.counters("a3d_splat_sums")
+    assert bin_.warp_operations > 6 * bin_.threads and sums.warp_operations > sums.threads  # more than without any
     torch.testing.assert_close(drawn.rgb[0], want.rgb, atol=1e-5, rtol=0)
     for name, grad in want_grads.items():
         assert relative(got[name].view_as(grad), grad) < 1e-4, name
