@@ -122,6 +122,13 @@ A3D_API int32_t a3d_gpu_volume_backward(const float* colour, const float* t, con
                                         const float* g_alpha, const float* g_depth, const float* g_weights,
                                         float* g_density, float* g_colour, void* stream);
 
+// ---- pictures: cuda/gpu/picture_api.cpp --------------------------------------------------------------------------------
+A3D_API int32_t a3d_gpu_image_bytes(const float* rgb, const float* alpha, int64_t pixels, uint8_t* out, void* stream);
+// `rows` is on the device, so that a row outside cannot be refused: it gives the background.
+A3D_API int32_t a3d_gpu_composite(const uint8_t* images, const uint8_t* masks, const int64_t* rows,
+                                  const float* background, int64_t m, int64_t h, int64_t w, int64_t b, int64_t shrink,
+                                  float* target, float* mask, void* stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from avatar3d.core import AvatarError
-from avatar3d.ops import backends, native, reference_fit
+from avatar3d.ops import backends, reference_fit
 from avatar3d.ops.gpu import Host, run
 
 _TILE = (128, 64)  # rows and columns, as in cuda/cpu/loss.h
@@ -48,20 +48,19 @@ def l1_ssim(
 
 
 def to_bytes(
-    rgb: Float[Tensor, "*b h w 3"], alpha: Float[Tensor, "*b h w 1"] | None = None
+    rgb: Float[Tensor, "*b h w 3"], alpha: Float[Tensor, "*b h w 1"] | None = None, backend: str = "auto"
 ) -> UInt8[Tensor, "*b h w c"]:
     """Returns sRGB in [0, 1] as bytes; with alpha as RGBA, the colours divided by alpha as PNG wants them.
 
-    The native kernel serves float32 on the CPU, the PyTorch twin everything else, with the same bits.
+    Kernels serve float32 on the CPU and on CUDA, the PyTorch twin everything else, with the same bits.
     """
     rgb, alpha = rgb.detach(), None if alpha is None else alpha.detach()
-    if backends.choose("bytes", {"rgb": rgb} | ({} if alpha is None else {"alpha": alpha})) == "reference":
+    kind = backends.choose("bytes", {"rgb": rgb} | ({} if alpha is None else {"alpha": alpha}), backend)
+    if kind == "reference":
         return reference_fit.to_bytes(rgb, alpha)
-    out = torch.empty(*rgb.shape[:-1], 3 if alpha is None else 4, dtype=torch.uint8)
-    native.call(
-        *("a3d_image_bytes", rgb.contiguous(), None if alpha is None else alpha.contiguous()),
-        *(rgb.shape[:-1].numel(), out, native.threads()),
-    )
+    out = torch.empty(*rgb.shape[:-1], 3 if alpha is None else 4, dtype=torch.uint8, device=rgb.device)
+    given = (rgb.contiguous(), None if alpha is None else alpha.contiguous())
+    run(kind, "image_bytes", *given, rgb.shape[:-1].numel(), out)
     return out
 
 
@@ -71,10 +70,11 @@ def composite(
     rows: Int[Tensor, " b"],
     background: Float[Tensor, "b 3"],
     shrink: int = 1,
+    backend: str = "auto",
 ) -> tuple[Float[Tensor, "b y x 3"], Float[Tensor, "b y x"]]:
     """Returns pictures over solid colours, picture * matte + colour * (1 - matte), and their mattes, in [0, 1].
 
-    One native pass over the bytes in place of a dozen over floats; float32 on the CPU. Everything else takes the
+    One pass over the bytes in place of a dozen over floats; float32 on the CPU and on CUDA. Everything else takes the
     PyTorch twin.
 
     Args:
@@ -83,6 +83,7 @@ def composite(
         rows: Which of them.
         background: A colour for each, in [0, 1].
         shrink: Averages blocks of so many pixels squared; rows and columns that fill no block are dropped.
+        backend: `auto`, or one of the op's backends (`avatar3d doctor` lists them).
 
     Raises:
         AvatarError: Shapes do not fit, a row is outside, or nothing is left of the picture.
@@ -92,13 +93,12 @@ def composite(
         shapes = [tuple(x.shape) for x in (images, masks, rows, background)]
         raise AvatarError(f"composite: images, masks, rows and background do not fit: {shapes}")
     tensors = {"images": images, "masks": masks, "rows": rows, "background": background}
-    if backends.choose("composite", tensors) == "reference":
+    kind = backends.choose("composite", tensors, backend)
+    if kind == "reference":
         return reference_fit.composite(images, masks, rows, background, shrink)
-    target, mask = (torch.empty(len(rows), h // shrink, w // shrink, *c) for c in ((3,), ()))
-    native.call(
-        *("a3d_composite", images.contiguous(), masks.contiguous(), rows.long().contiguous()),
-        *(background.contiguous(), m, h, w, len(rows), shrink, target, mask, native.threads()),
-    )
+    target, mask = (background.new_empty(len(rows), h // max(shrink, 1), w // max(shrink, 1), *c) for c in ((3,), ()))
+    given = (images.contiguous(), masks.contiguous(), rows.long().contiguous(), background.contiguous())
+    run(kind, "composite", *given, m, h, w, len(rows), shrink, target, mask)
     return target, mask
 
 
