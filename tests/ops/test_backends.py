@@ -290,3 +290,35 @@ def test_tinycudann_is_asked_for_our_grid(monkeypatch):
 
 def test_native_is_live_where_it_is_built():
     assert backends.rows()["splat"]["cpu"].live == native.available()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_packages_are_live_when_their_kernels_are(monkeypatch, tmp_path, compiled):
+    """gsplat and NerfAcc import without their kernels and leave a None; that is not live."""
+    backend = "class _C:\n    traverse_grids = 1\n" if compiled else "_C = None\n"
+    files = {
+        "gsplat/__init__.py": "__version__ = '1.5.3'\ndef rasterization(): ...\n",
+        "gsplat/cuda/_backend.py": backend,
+        "nerfacc/__init__.py": "__version__ = '0.5.3'\n",
+        "nerfacc/cuda/_backend.py": backend,
+        "tinycudann/__init__.py": "class Encoding: ...\n",
+        "pytorch3d/__init__.py": "__version__ = '0.7.8'\n",
+        "pytorch3d/_C.py": "def rasterize_meshes(): ...\n",
+        "pytorch3d/renderer/mesh.py": "def rasterize_meshes(): ...\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for name in [m for m in sys.modules if m.split(".")[0] in PACKAGES]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    rows = {name: registry.package(name) for name in PACKAGES}
+    assert rows["pytorch3d"] == backends.Row(True, "pytorch3d 0.7.8")
+    assert rows["tinycudann"] == backends.Row(True, "tinycudann (no version)")
+    for name, version in (("gsplat", "1.5.3"), ("nerfacc", "0.5.3")):
+        assert rows[name].live == compiled
+        assert (f"{name} {version}" if compiled else "its kernels are not compiled") in rows[name].why
+    for name in [m for m in sys.modules if m.split(".")[0] in PACKAGES]:
+        del sys.modules[name]

@@ -15,9 +15,9 @@ from avatar3d.ops.reference import DILATION, NEAR, SH_C0, sh_values
 def probe() -> None:
     """Raises what keeps gsplat from working: without a compiler it imports and leaves no kernels behind."""
     from gsplat import rasterization  # pyright: ignore[reportMissingImports]
-    from gsplat.cuda._backend import _C  # pyright: ignore[reportMissingImports]
+    from gsplat.cuda import _backend  # pyright: ignore[reportMissingImports]
 
-    if _C is None or not callable(rasterization):
+    if getattr(_backend, "_C", None) is None or not callable(rasterization):
         raise RuntimeError("its kernels are not compiled, and there is no nvcc to do it")
 
 

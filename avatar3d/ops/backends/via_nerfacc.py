@@ -4,6 +4,8 @@ Not run on a device by us: its published sources fix the arguments and the posit
 runs in our tests with stand-ins for its kernels (tests/ops/test_nerfacc.py).
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,9 +15,9 @@ from avatar3d.ops.reference_field import OPAQUE, RAY_DONE
 
 def probe() -> None:
     """Raises what keeps NerfAcc from working: it imports without its kernels, and fails at the first call."""
-    from nerfacc.cuda._backend import _C  # pyright: ignore[reportMissingImports]
+    from nerfacc.cuda import _backend  # pyright: ignore[reportMissingImports]
 
-    if _C is None or not hasattr(_C, "traverse_grids"):
+    if not hasattr(getattr(_backend, "_C", None), "traverse_grids"):
         raise RuntimeError("its kernels are not compiled, and there is no nvcc to do it")
 
 
@@ -31,6 +33,7 @@ def march(rays: Rays, occupancy: Occupancy, step: float, jitter: Tensor, limit: 
     skipped = torch.zeros_like(begin) if first is None else first.clamp_max(1 << 24).to(begin.dtype)
     # A ray that is done begins behind its end.
     near = begin + skipped * step
+    samples: Any
     _, samples, _ = traverse_grids(
         rays.origins,
         rays.directions,
