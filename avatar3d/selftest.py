@@ -126,6 +126,17 @@ def _loss(inputs: Tensors, backend: str) -> Tensors:
     return {"loss": loss, "grad_render": torch.autograd.grad(loss, x["render"])[0]}
 
 
+def _bytes(inputs: Tensors, backend: str) -> Tensors:
+    out = image.to_bytes(inputs["rgb"], inputs["alpha"], backend=backend)
+    return {"bytes": out.to(inputs["rgb"].dtype)}
+
+
+def _composite(inputs: Tensors, backend: str) -> Tensors:
+    names = ("images", "masks", "rows", "background")
+    target, mask = image.composite(*(inputs[name] for name in names), shrink=2, backend=backend)
+    return {"target": target, "mask": mask}
+
+
 def _adam(inputs: Tensors, backend: str) -> Tensors:
     value, moments = inputs["value"].clone(), (inputs["first"].clone(), inputs["second"].clone())
     skip = inputs["skip"].bool()
@@ -164,6 +175,8 @@ CASES: dict[str, Case] = {
     "pose": Case("pose", _pose),
     "loss": Case("loss", _loss),
     "adam": Case("adam", _adam),
+    "bytes": Case("bytes", _bytes),
+    "composite": Case("composite", _composite),
     "encode": Case("encode", _encode),
     "march": Case("march", _march),
     "volume": Case("volume", _volume),

@@ -131,6 +131,20 @@ def adam(random: torch.Generator) -> Tensors:
     return kept | {"second": uniform(random, 120, 5), "skip": (uniform(random, 120) < 0.2).to(torch.uint8)}
 
 
+def picture_bytes(random: torch.Generator) -> Tensors:
+    """Returns colours near the middles of bytes, so that no rounding decides between two."""
+    alpha = torch.randint(64, 256, (1, 9, 13, 1), generator=random) / 255
+    return {"rgb": torch.randint(-20, 280, (1, 9, 13, 3), generator=random) / 255 * alpha, "alpha": alpha}
+
+
+def composite(random: torch.Generator) -> Tensors:
+    def some(*shape: int) -> Tensor:
+        return torch.randint(256, shape, generator=random, dtype=torch.uint8)
+
+    rows = torch.tensor([2, 0, 2, 1])
+    return {"images": some(3, 14, 11, 3), "masks": some(3, 14, 11), "rows": rows, "background": uniform(random, 4, 3)}
+
+
 MAKERS = {
     "splat_rgb": lambda random: splats(random, 700, 1, (44, 36), (0.3,)),
     "splat_views": lambda random: splats(random, 110, 16, (32, 24), (-0.5, 0.8)),
@@ -138,6 +152,8 @@ MAKERS = {
     "pose": pose,
     "loss": loss,
     "adam": adam,
+    "bytes": picture_bytes,
+    "composite": composite,
     "encode": lambda random: {
         "points": uniform(random, 200, 3),
         "table": normal(random, GRID.rows, GRID.features),
