@@ -1,5 +1,6 @@
 """The registry: choices, refusals, and optional packages that are missing, broken or played by stand-ins."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -322,3 +323,20 @@ def test_packages_are_live_when_their_kernels_are(monkeypatch, tmp_path, compile
         assert (f"{name} {version}" if compiled else "its kernels are not compiled") in rows[name].why
     for name in [m for m in sys.modules if m.split(".")[0] in PACKAGES]:
         del sys.modules[name]
+
+
+def test_the_page_on_gpus_lists_this_table():
+    """docs/gpu.md has a row for each op, with the backends that serve by themselves on a GPU and on a CPU."""
+    found = {}
+    for row in re.findall(
+        r"^\| (`\w+`(?:, `\w+`)*) \| ([\w, ]+) \| ([\w, ]+) \|", (ROOT / "docs/gpu.md").read_text(), re.MULTILINE
+    ):
+        for op in re.findall(r"\w+", row[0]):
+            found[op] = (tuple(row[1].split(", ")), tuple(row[2].split(", ")))
+    expected = {}
+    for op, names in backends.OPS.items():
+        automatic = [name for name in names if (op, name) not in registry._ASKED_ONLY]
+        on_gpu = tuple(n for n in automatic if registry._DEVICE.get(n, "cuda") == "cuda")
+        on_cpu = tuple(n for n in automatic if registry._DEVICE.get(n, "cpu") == "cpu")
+        expected[op] = (on_gpu, on_cpu)
+    assert found == expected
