@@ -23,6 +23,10 @@ GIVEN = "AVATAR3D_EMULATED"
 CHILD = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests/cuda'}:{ROOT}"}
 """Environment of a Python process that uses these modules."""
 
+KERNEL_TESTS = [sys.executable, "-m", "pytest", str(ROOT / "tests/cuda"), *["-q", "-x", "-p", "no:cacheprovider"]]
+KERNEL_TESTS += [f"--ignore={ROOT / 'tests/cuda/test_static.py'}"]
+"""Runs what the quick tests run of the kernels, on the library that `GIVEN` names."""
+
 PLANTED = ROOT / "tests/cuda/planted"
 EVENTS = 8
 _COUNTERS = ("launches", "blocks", "warps", "threads", "barriers", "warp_operations", "shared_reads", "shared_writes")

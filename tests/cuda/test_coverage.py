@@ -5,11 +5,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from emulated import GIVEN, ROOT, build_default
+from emulated import GIVEN, KERNEL_TESTS, ROOT, build_default
 
 pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("coverage")]
 
@@ -20,10 +19,8 @@ def test_tests_run_nine_lines_of_ten(tmp_path):
     library = build_default(folder, "-DCOVERAGE=ON")
     for old in folder.rglob("*.gcda"):
         old.unlink()
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-m", "pytest", here, "-q", "-x", "-p", "no:cacheprovider"]
     environment = os.environ | {GIVEN: str(library)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(KERNEL_TESTS, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:]
     data = [str(p.resolve()) for p in folder.rglob("*.cu.gcda") if "planted" not in p.name]
     subprocess.run(["gcov", "--json-format", *data], cwd=tmp_path, check=True, capture_output=True)

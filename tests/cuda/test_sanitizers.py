@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from emulated import CHILD, GIVEN, ROOT, build_default
+from emulated import CHILD, GIVEN, KERNEL_TESTS, ROOT, build_default
 
 pytestmark = [pytest.mark.cuda_full, pytest.mark.xdist_group("sanitizers")]
 
@@ -37,7 +37,7 @@ def sanitized() -> tuple[Path, dict[str, str]]:
 
 def test_kernels_run_clean(sanitized):
     _, environment = sanitized
-    command = [sys.executable, "-m", "pytest", str(HERE), "-q", "-x", "-p", "no:cacheprovider", "--capture=sys"]
+    command = [*KERNEL_TESTS, "--capture=sys"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"\d\d passed", done.stdout) or "[100%]" in done.stdout
