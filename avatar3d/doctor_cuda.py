@@ -60,7 +60,7 @@ def _about(kind: str, origin: str) -> dict[str, str]:
     return {
         "device": name,
         "avatar3d": __version__,
-        "torch": f"{torch.__version__}, CUDA {torch.version.cuda}",
+        "torch": f"{torch.__version__}, CUDA {torch.version.cuda}; driver for CUDA {gpu.driver_version()}",
         "kernels": origin,
         "gsplat": gsplat.why if gsplat.live else "not live",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",

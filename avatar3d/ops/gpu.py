@@ -22,6 +22,7 @@ from avatar3d.ops.gpu_table import ABI_VERSION, SIGNATURES
 
 KINDS = ("cuda", "emulated")
 _FILES = {"cuda": "libavatar3d_gpu.so", "emulated": "libavatar3d_emulated.so"}
+_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 _HERE = Path(__file__).resolve().parent
 
 
@@ -198,12 +199,11 @@ def _check_device() -> None:
 
     The driver is asked first: it is what a user must install by hand.
     """
-    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
-        cuda = ctypes.CDLL(driver)
+        cuda = ctypes.CDLL(_DRIVER)
     except OSError as error:
         raise AvatarError(
-            f"no NVIDIA driver on this machine ({driver} does not load); with an NVIDIA card, install its driver"
+            f"no NVIDIA driver on this machine ({_DRIVER} does not load); with an NVIDIA card, install its driver"
         ) from error
     code, count = cuda.cuInit(0), ctypes.c_int()
     if code != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
@@ -216,6 +216,17 @@ def _check_device() -> None:
         raise AvatarError(
             f"torch {torch.__version__} (CUDA {torch.version.cuda}) sees no device; is the driver too old?"
         )
+
+
+def driver_version() -> str:
+    """Returns the CUDA version that the driver supports, such as `13.0`; `none` without a driver."""
+    try:
+        cuda = ctypes.CDLL(_DRIVER)
+    except OSError:
+        return "none"
+    version = ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def counters(kernels: Mapping[str, str] | tuple[str, ...]) -> dict[str, list[int]]:
