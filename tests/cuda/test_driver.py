@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from emulated import CHILD, ROOT, build_default
+from safetensors.torch import load_file
 from splats import backward, camera_at, cotangents, forward, random_splats
 
 pytestmark = [
@@ -19,14 +20,14 @@ pytestmark = [
 HERE = Path(__file__).parent
 COMMON = """
 import sys, torch; from pathlib import Path; from emulated import EmulatorError, Emulated
-from splats import *
+from splats import *; from safetensors.torch import save_file
 library = Emulated(Path(sys.argv[1]))
 def load(prefix): library.call("a3d_gpu_load", torch.tensor([*prefix.encode(), 0], dtype=torch.uint8), len(prefix) + 1)
 scene = random_splats(60, 4), camera_at(), torch.tensor([0.2, 0.5, 0.7])
 """
 DRAW = """
 drawn = forward(library, *scene)
-torch.save([drawn.rgb, *backward(library, drawn, cotangents(1, scene[1])).values()], sys.argv[2])
+save_file({"rgb": drawn.rgb} | backward(library, drawn, cotangents(1, scene[1])), sys.argv[2])
 """
 
 
@@ -51,12 +52,12 @@ def run(built, code: str, out: Path, **environment: str) -> subprocess.Completed
 
 def test_kernels_are_found_in_any_image_and_launched(built, library, tmp_path):
     """Two images, as two .cu files make; the results are the emulated library's."""
-    done = run(built, f"load('a3d_splat'); load('a3d_s'){DRAW}", tmp_path / "out.pt")
+    done = run(built, f"load('a3d_splat'); load('a3d_s'){DRAW}", tmp_path / "out.safetensors")
     assert done.returncode == 0, done.stderr
     drawn = forward(library, random_splats(60, 4), camera_at(), torch.tensor([0.2, 0.5, 0.7]))
-    want = [drawn.rgb, *backward(library, drawn, cotangents(1, camera_at())).values()]
-    got = torch.load(tmp_path / "out.pt", weights_only=True)
-    assert all(torch.equal(a, b) for a, b in zip(got, want, strict=True))
+    want = {"rgb": drawn.rgb} | backward(library, drawn, cotangents(1, camera_at()))
+    got = load_file(tmp_path / "out.safetensors")
+    assert got.keys() == want.keys() and all(torch.equal(got[name], want[name]) for name in want)
 
 
 @pytest.mark.parametrize(
@@ -71,5 +72,5 @@ def test_kernels_are_found_in_any_image_and_launched(built, library, tmp_path):
 def test_what_is_missing_is_said(built, tmp_path, code, environment, message):
     if "LD_LIBRARY_PATH" in environment and Path("/dev/nvidiactl").exists():
         pytest.skip("this machine has a driver")
-    done = run(built, code, tmp_path / "out.pt", **environment)
+    done = run(built, code, tmp_path / "out.safetensors", **environment)
     assert done.returncode and message in done.stderr, done.stderr[-600:]
