@@ -3,7 +3,7 @@
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from avatar3d import __version__, selftest
 from avatar3d.bench import head_camera, head_scene, smooth_picture
 from avatar3d.core import AvatarError
+from avatar3d.doctor_work import work
 from avatar3d.ops import backends, gpu, image, splat
 
 SCENES = {"cuda": ((10_000, 256), (50_000, 512), (100_000, 1024)), "emulated": ((200, 32),)}
@@ -92,10 +93,17 @@ def _times(kind: str, device: str, repeat: int) -> list[dict[str, Any]]:
                 with_kernels = [both] * max(3, repeat // 4)
                 for name, launches, ms in _kernels(kind, device, with_kernels):
                     rows.append({"what": name, "splats": splats, "size": size, "launches": launches, "ms": ms})
+    for what, run in work(kind, device, 1.0 if kind == "cuda" else 0.002).items():
+        row = {"splats": None, "size": None}
+        rows.append(
+            row | {"what": f"{what}, forward and backward", "launches": None, "ms": _median(run, device, repeat)}
+        )
+        for name, launches, ms in _kernels(kind, device, [run] * max(3, repeat // 4)):
+            rows.append(row | {"what": name, "launches": launches, "ms": ms})
     return rows
 
 
-def _median(run: Callable[[], None], device: str, repeat: int) -> float:
+def _median(run: Callable[[], object], device: str, repeat: int) -> float:
     """Returns milliseconds: by events on a device, by the clock elsewhere, after two runs to warm up."""
     times = []
     for i in range(repeat + 2):
@@ -114,7 +122,7 @@ def _median(run: Callable[[], None], device: str, repeat: int) -> float:
     return round(statistics.median(times), 4)
 
 
-def _kernels(kind: str, device: str, runs: list[Callable[[], None]]) -> list[tuple[str, float, float]]:
+def _kernels(kind: str, device: str, runs: Sequence[Callable[[], object]]) -> list[tuple[str, float, float]]:
     """Returns (kernel, launches in a run, median milliseconds) of the runs, in the order of their share."""
     library, text = gpu.library(kind), gpu.Host(torch.zeros(1 << 16, dtype=torch.uint8))
     library.call("a3d_gpu_timing", 1, text, text.tensor.numel())
@@ -156,5 +164,6 @@ def _block(report: dict[str, Any]) -> str:
         lines.append("milliseconds (median)")
     for row in report["times"]:
         count = "" if row["launches"] is None else f" x {row['launches']:g}"
-        lines.append(f"  {row['splats']:>7} splats {row['size']:>5} px  {row['ms']:9.4f}{count}  {row['what']}")
+        scene = f"{row['splats']:>7} splats {row['size']:>5} px" if row["splats"] else " " * 23
+        lines.append(f"  {scene}  {row['ms']:9.4f}{count}  {row['what']}")
     return "\n".join([*lines, "```"])

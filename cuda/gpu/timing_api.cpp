@@ -31,7 +31,7 @@ int between(void* from, void* to, float* milliseconds) {
 namespace a3d::gpu {
 namespace {
 struct Launch {
-  const char* kernel;
+  std::string kernel;  // a copy: some names are put together for the call
   void *from, *to;
 };
 std::mutex lock;

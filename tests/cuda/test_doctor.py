@@ -63,6 +63,9 @@ def test_the_whole_report(emulator):
     assert all(row["ms"] >= 0 for row in report["times"]) and timed["a3d_splat_blend"]["launches"] == 1
     block = report["block"].splitlines()
     assert block[0] == block[-1] == "```" and block[1] == "avatar3d doctor --cuda"
+    kernels = {name for name in timed if name.startswith("a3d_")}  # one at least of each family
+    for family in ("splat_blend_backward", "sort", "pose_backward", "loss", "adam", "grid", "mlp", "ray", "volume"):
+        assert any(name.startswith(f"a3d_{family}") for name in kernels), family
     assert "golden data: all right" in report["block"] and re.search(r"splats +32 px +\d+\.\d+", report["block"])
     json.dumps(report)
 
