@@ -95,9 +95,7 @@ def _times(kind: str, device: str, repeat: int) -> list[dict[str, Any]]:
                     rows.append({"what": name, "splats": splats, "size": size, "launches": launches, "ms": ms})
     for what, run in work(kind, device, 1.0 if kind == "cuda" else 0.002).items():
         row = {"splats": None, "size": None}
-        rows.append(
-            row | {"what": f"{what}, forward and backward", "launches": None, "ms": _median(run, device, repeat)}
-        )
+        rows.append(row | {"what": what, "launches": None, "ms": _median(run, device, repeat)})
         for name, launches, ms in _kernels(kind, device, [run] * max(3, repeat // 4)):
             rows.append(row | {"what": name, "launches": launches, "ms": ms})
     return rows

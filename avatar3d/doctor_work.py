@@ -13,7 +13,7 @@ Work = dict[str, Callable[[], object]]
 
 
 def work(kind: str, device: str, share: float = 1.0) -> Work:
-    """Returns, by name, forward and backward runs of each op on random data.
+    """Returns, by name, runs of each op on random data, forward and backward where there is a backward.
 
     Args:
         kind: The backend that runs.
