@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar3d.core import Camera, Gaussians, HeadModel, Render
+from avatar3d import assets
+from avatar3d.core import AvatarError, Camera, Gaussians, HeadModel, Render
 from avatar3d.fit.views import Batch
 from avatar3d.ops import image
+from avatar3d.ops.lpips import SMALLEST, perceptual
 
 # GaussianAvatars' thresholds, in triangle sizes, and weights.
 _FAR, _FAR_WEIGHT = 1.0, 0.01
@@ -25,6 +27,32 @@ class Anchor:
     means: Float[Tensor, "n 3"]
     log_scales: Float[Tensor, "n 3"]
     sh: Float[Tensor, "n k 3"]
+
+
+_CROP = 256  # pixels: what is looked at of one picture of a step
+
+
+def check_perceived() -> None:
+    """Raises an `AvatarError` unless `perceived` has its weights or can fetch them."""
+    try:
+        assets.path("lpips-alexnet")
+    except AvatarError as error:
+        raise AvatarError(f"{error}; or fit with a preset whose `perceptual` is 0") from error
+
+
+def perceived(render: Render, batch: Batch, step: int) -> Float[Tensor, ""]:
+    """Returns LPIPS between a crop of one of the pictures and the same crop of its target.
+
+    The crop is drawn by the step's number; pictures too small for the measure count as nothing.
+    """
+    rows, h, w = batch.mask.shape
+    height, width = min(_CROP, h), min(_CROP, w)
+    if min(height, width) < SMALLEST:
+        return render.rgb.new_zeros(())
+    generator = torch.Generator().manual_seed(step)
+    row, y, x = (int(torch.randint(n, (1,), generator=generator)) for n in (rows, h - height + 1, w - width + 1))
+    crop = (slice(row, row + 1), slice(y, y + height), slice(x, x + width))
+    return perceptual(render.rgb[crop], batch.target[crop])
 
 
 def regularise(gaussians: Gaussians, anchor: Anchor) -> Float[Tensor, ""]:

@@ -36,6 +36,8 @@ class FitOptions:
     """Multiplies the learning rates of splats on a clip; fewer steps need more."""
     ssim: float = 0.2
     """Weight of the structural term of the loss, in [0, 1]."""
+    perceptual: float = 0.0
+    """Weight of LPIPS (AlexNet) on a crop in each of the last steps on a clip; fetches its weights when not 0."""
     features: float = 2.0
     """Extra weight of the pixels around the mouth and the eyes."""
     refine_pose: bool = True
@@ -58,8 +60,8 @@ class FitOptions:
             raise AvatarError(f"fit option pace is {self.pace}: give a number above 0")
         if self.hold_out > 0.9:
             raise AvatarError(f"fit option hold_out is {self.hold_out}: leave at least a tenth of the clip to fit to")
-        if min(self.blendshapes, self.features) < 0:
-            raise AvatarError("fit options blendshapes and features must not be negative")
+        if min(self.blendshapes, self.features, self.perceptual) < 0:
+            raise AvatarError("fit options blendshapes, features and perceptual must not be negative")
 
 
 def preset(name: str, **changes: Any) -> FitOptions:

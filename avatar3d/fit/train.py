@@ -21,6 +21,7 @@ from avatar3d.rig import pose as pose_splats
 from avatar3d.rig.frames import face_frames
 
 _BASIS_BEGINS = 0.12  # share of the fit after which blendshapes and pose corrections join: first the average face
+_PERCEIVED_FROM = 0.6  # share of the fit after which crops are compared by LPIPS: first everything finds its place
 _LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 1.5  # of log scales, either way from the start
 # A photo may show less than a pixel of each splat: what it cannot tell apart must not open gaps in the surface or
 # split into specks that balance each other. Logarithm of the size, its multiple, and degree-0 coefficient.
@@ -28,11 +29,6 @@ _PHOTO_SHRINK, _PHOTO_REACH, _PHOTO_COLOURS = 0.35, 0.7, 0.9
 # Least log growth of a photo's skin splats along and across the surface. The blur of a pixel hides gaps between smaller
 # ones in the photo; from nearer or from the side the dark of the mouth would show through them.
 _PHOTO_SKIN = (0.15, 0.0, 0.15)
-# Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
-# splats overlap, and below 0.01 behind it.
-_HIDDEN, _PLAIN = 0.003, 0.01
-# Cosines between a surface and the best view of it, below which nothing and above which all of its colour is trusted.
-_GRAZING, _FACING = 0.12, 0.3
 _SHOWS, _ROUNDS = 0.5, 3  # pixels' worth of a splat that was put back which a view must not show; looks at most
 
 
@@ -103,6 +99,8 @@ def steps(
     print_of = state.fingerprint(
         options=asdict(options), source=str(clip.source), frames=len(clip), identity=track.identity.sum().item()
     )
+    if options.perceptual and not photo:
+        loss.check_perceived()
     first = start(head, track.identity, views, options.splats, options.seed)
     corrector = Corrector(head, track.identity)
     corrected = (len(views.moments), corrector.width) if moving else None
@@ -154,6 +152,8 @@ class _Fitting:
         value = value + loss.regularise(run.gaussians, anchor)
         if moving:
             value = value + self.corrector.pull(run.parameters["view"][moment])
+        if self.options.perceptual and share >= _PERCEIVED_FROM and len(self.views) > 1:
+            value = value + self.options.perceptual * loss.perceived(render, now, run.step)
         value.backward()
         self._still()
         held = frozenset() if warm else frozenset({"basis", "network", "view"})
@@ -273,25 +273,20 @@ class _Fitting:
         """Returns how well each splat was seen: 0 never, 1 in plain view of at least one frame.
 
         As the splats began, or as they are now. One that began where a frame shows the background is known not to be.
-        Skin that was only ever seen along its surface is not known: a sliver at the edge of the face takes the colours
-        of what lies behind it, and shows them as flecks from the side.
         """
         shown, facing = torch.zeros(len(gaussians)), torch.zeros(len(gaussians))
-        skin = self.first.part == unseen.SKIN
         for row in spread(self.views, 16).tolist():
             pose = self._pose(torch.tensor([row]))[0]
             vertices = self.head.vertices(self.track.identity, pose)
             for splats, shapes in ((self.first.gaussians, None), (gaussians, basis)):
                 posed = pose_splats(splats, self.first.binding, shapes, vertices, self.head.faces, pose)
                 seen = seen_in(posed, self.views, row)
-                shown = torch.maximum(shown, torch.maximum(seen.share, seen.pixels * _PLAIN))
+                shown = torch.maximum(shown, torch.maximum(seen.share, seen.pixels * unseen.PLAIN))
                 if splats is self.first.gaussians:
                     shown[beside(posed, self.views, row)] = 1.0
                 else:
                     towards = self.views.camera.at(row).position - posed.means
                     normals = face_frames(vertices, self.head.faces).rotation[self.first.binding.face, :, 1]
                     cosine = (torch.nn.functional.normalize(towards, dim=-1) * normals).sum(-1)
-                    facing = torch.where(seen.share > _PLAIN, torch.maximum(facing, cosine), facing)
-        known = ((shown - _HIDDEN) / (_PLAIN - _HIDDEN)).clamp(0, 1)
-        plain = ((facing - _GRAZING) / (_FACING - _GRAZING)).clamp(0, 1)
-        return torch.where(skin, torch.minimum(known, plain), known)
+                    facing = torch.where(seen.share > unseen.PLAIN, torch.maximum(facing, cosine), facing)
+        return unseen.known(shown, facing, self.first.part == unseen.SKIN)

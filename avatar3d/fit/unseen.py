@@ -13,6 +13,11 @@ _PARTS = (("scalp",), ("shoulders", "torso"), ("eyes",), ("mouth_interior", "tee
 SKIN, HAIR, CLOTHES, EYES, MOUTH = range(5)
 _DEFAULTS = {HAIR: (0.2, 0.16, 0.13), CLOTHES: (0.35, 0.36, 0.4)}
 _NEIGHBOURS = 12
+# Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
+# splats overlap, and below 0.01 behind it.
+_HIDDEN, PLAIN = 0.003, 0.01
+# Cosines between a surface and the best view of it, below which nothing and above which all of its colour is trusted.
+_GRAZING, _FACING = 0.12, 0.3
 
 
 def at_splats(
@@ -45,6 +50,22 @@ def parts(head: HeadModel, binding: Binding, rest: Float[Tensor, "v 3"]) -> Int[
         behind = (place[:, 2] < ears[:, 2].min() + 0.005) & (place[:, 1] > ears[:, 1].min())
         label[behind & (label == SKIN)] = HAIR
     return label
+
+
+def known(shown: Float[Tensor, " n"], facing: Float[Tensor, " n"], skin: Bool[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Returns how far each splat is known, in [0, 1], from the best views of it.
+
+    Skin that was only ever seen along its surface is not: a sliver at the edge of the face takes the colours of what
+    lies behind it, and shows them as flecks from the side.
+
+    Args:
+        shown: Share of it that the view which shows most of it shows.
+        facing: Largest cosine between its surface and the way to a view that shows it.
+        skin: Which are skin; hair and clothes have no surface to speak of.
+    """
+    seen = ((shown - _HIDDEN) / (PLAIN - _HIDDEN)).clamp(0, 1)
+    plain = ((facing - _GRAZING) / (_FACING - _GRAZING)).clamp(0, 1)
+    return torch.where(skin, torch.minimum(seen, plain), seen)
 
 
 def default_colours(head: HeadModel, binding: Binding) -> Float[Tensor, "n 3"]:

@@ -19,9 +19,9 @@ from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from avatar3d.core import AvatarError
+from avatar3d.ops.lpips import SMALLEST, lpips
 from avatar3d.render.video import write_png
 from avatar3d.score.image import psnr, ssim
-from avatar3d.score.lpips import SMALLEST, lpips
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,14 @@
 
 import torch
 
-from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill
+from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill, known
+
+
+def test_skin_is_known_where_a_view_faced_it_and_hair_wherever_it_was_seen():
+    shown = torch.tensor([0.0, 0.5, 0.5, 0.5, 0.5])
+    facing = torch.tensor([1.0, 1.0, 0.05, 0.05, 0.21])
+    skin = torch.tensor([True, True, True, False, True])
+    assert torch.allclose(known(shown, facing, skin), torch.tensor([0.0, 1.0, 0.0, 1.0, 0.5]), atol=1e-6)
 
 
 def scene():

@@ -9,7 +9,7 @@ import torch
 
 from avatar3d import assets
 from avatar3d.core import AvatarError
-from avatar3d.score.lpips import _ArraysOnly, lpips
+from avatar3d.ops.lpips import _ArraysOnly, lpips, perceptual
 
 
 class Harm:
@@ -42,11 +42,29 @@ def test_damaged_weights_are_said(tmp_path, monkeypatch: pytest.MonkeyPatch) -> 
         lpips(torch.zeros(64, 64, 3), torch.zeros(64, 64, 3))
 
 
-def test_real_weights_see_blur_and_nothing_else() -> None:
+@pytest.fixture
+def weights() -> None:
     try:
         assets.path("lpips-alexnet")
     except AvatarError as error:
         pytest.skip(f"the LPIPS weights cannot be had: {error}")
+
+
+def test_the_gradient_is_that_of_differences(weights: None) -> None:
+    draw = torch.Generator().manual_seed(2)
+    a, b = (torch.rand(1, 64, 64, 3, generator=draw, dtype=torch.float64) for _ in range(2))
+    towards = torch.randn(a.shape, generator=draw, dtype=torch.float64)
+    a.requires_grad_()
+    value = perceptual(a, b)
+    value.backward()
+    assert a.grad is not None and value.item() == pytest.approx(lpips(a[0].detach(), b[0]))
+    step = 1e-7
+    with torch.no_grad():
+        slope = (perceptual(a + step * towards, b) - perceptual(a - step * towards, b)) / (2 * step)
+    assert (a.grad * towards).sum().item() == pytest.approx(slope.item(), rel=1e-4)
+
+
+def test_real_weights_see_blur_and_nothing_else(weights: None) -> None:
     draw = torch.Generator().manual_seed(0)
     a = torch.rand(96, 80, 3, generator=draw)
     blurred = torch.nn.functional.avg_pool2d(a.permute(2, 0, 1)[None], 5, 1, 2)[0].permute(1, 2, 0)

@@ -38,21 +38,36 @@ def lpips(a: Float[Tensor, "h w 3"], b: Float[Tensor, "_ _ 3"]) -> float:
         raise AvatarError(f"LPIPS: pictures of different size, {tuple(a.shape)} and {tuple(b.shape)}")
     if min(a.shape[:2]) < SMALLEST:
         raise AvatarError(f"LPIPS: picture of {a.shape[1]}x{a.shape[0]}; each side must be at least {SMALLEST} pixels")
+    with torch.no_grad():
+        return float(perceptual(a[None], b[None]))
+
+
+def perceptual(a: Float[Tensor, "b h w 3"], b: Float[Tensor, "b h w 3"]) -> Float[Tensor, ""]:
+    """Returns the mean LPIPS of pairs of pictures, differentiable in the first of each pair.
+
+    Args:
+        a: Pictures in [0, 1], at least 63 pixels a side.
+        b: What they should look like.
+
+    Raises:
+        AvatarError: The weights cannot be had.
+    """
     convolutions, heads = _weights(assets.path("lpips-alexnet"))
     with torch.no_grad():
-        total = torch.zeros(())
-        for x, head in zip(_features(torch.stack([a, b]), convolutions), heads, strict=True):
-            total = total + conv2d((_unit(x[:1]) - _unit(x[1:])) ** 2, head).mean()
-    return float(total)
+        wanted = _features(b, convolutions)
+    total = a.new_zeros(())
+    for x, y, head in zip(_features(a, convolutions), wanted, heads, strict=True):
+        total = total + conv2d((_unit(x) - _unit(y)) ** 2, head.to(x)).mean()
+    return total
 
 
 def _features(images: Float[Tensor, "b h w 3"], convolutions: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
     """Returns the activations after each of AlexNet's five convolutions."""
-    x = (images.float() * 2 - 1 - torch.tensor(_SHIFT)) / torch.tensor(_SCALE)
+    x = (images * 2 - 1 - images.new_tensor(_SHIFT)) / images.new_tensor(_SCALE)
     x = x.permute(0, 3, 1, 2).contiguous()
     out = []
     for i, ((weight, bias), (stride, padding)) in enumerate(zip(convolutions, _STRIDE_PADDING, strict=True)):
-        x = relu(conv2d(x, weight, bias, stride=stride, padding=padding))
+        x = relu(conv2d(x, weight.to(x), bias.to(x), stride=stride, padding=padding))
         out.append(x)
         if i < 2:
             x = max_pool2d(x, 3, 2)
