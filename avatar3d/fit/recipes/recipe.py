@@ -65,6 +65,8 @@ class Recipe(ABC):
         self.optimiser = Adam(leaves, dict.fromkeys(leaves, 0.0))
         self.share = 0.0
         """Part of the training that is done."""
+        self.steps = 0
+        """Steps done."""
 
     @classmethod
     @abstractmethod
@@ -93,7 +95,7 @@ class Recipe(ABC):
             self.optimiser.rates[name] = self.pace * rate * final**share
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.share = share
+        self.share, self.steps = share, self.steps + 1
 
     def settle(self, step: int) -> None:
         """Does what follows a step."""
