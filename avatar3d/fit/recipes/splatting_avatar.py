@@ -26,8 +26,8 @@ class SplattingAvatar(Recipe):
 
     As published: rotation from those of the triangle's corners between rest and pose, blended by (u, v); size times
     the stretch of the triangle; (u, v, d) are optimised and every so often a walk carries points over edges to the
-    neighbouring triangle; 10 000 random samples at the start; 3DGS's densification at 2e-4; 10 MSE, 0.01 LPIPS and the penalty
-    of large and long splats; SH degree 0.
+    neighbouring triangle; 10 000 random samples at the start; 3DGS's densification at 2e-4; 10 MSE, 0.01 LPIPS and the
+    penalty of large and long splats; SH degree 0.
 
     Adapted: the walk comes every 25 steps and densification in shares of the training; the stretch multiplies the
     size (the published code multiplies its logarithm); LPIPS through AlexNet on crops.
