@@ -52,7 +52,7 @@ def perceptual(a: Float[Tensor, "b h w 3"], b: Float[Tensor, "b h w 3"]) -> Floa
     Raises:
         AvatarError: The weights cannot be had.
     """
-    convolutions, heads = _weights(assets.path("lpips-alexnet"))
+    convolutions, heads = _network()
     with torch.no_grad():
         wanted = _features(b, convolutions)
     total = a.new_zeros(())
@@ -90,7 +90,12 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is not an array")
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
+def _network() -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+    """Returns the weights, read once a process: checking the file takes as long as using it."""
+    return _weights(assets.path("lpips-alexnet"))
+
+
 def _weights(path: Path) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
     """Returns (kernel, bias) of the convolutions and the kernels of the linear heads, in PyTorch's layout."""
     try:

@@ -9,7 +9,7 @@ import torch
 
 from avatar3d import assets
 from avatar3d.core import AvatarError
-from avatar3d.ops.lpips import _ArraysOnly, lpips, perceptual
+from avatar3d.ops.lpips import _ArraysOnly, _network, lpips, perceptual
 
 
 class Harm:
@@ -38,6 +38,7 @@ def test_damaged_weights_are_said(tmp_path, monkeypatch: pytest.MonkeyPatch) -> 
     bad = tmp_path / "bad.ckpt"
     bad.write_bytes(pickle.dumps({"other": 1}))
     monkeypatch.setattr(assets, "path", lambda name: bad)
+    _network.cache_clear()
     with pytest.raises(AvatarError, match="not the LPIPS weights"):
         lpips(torch.zeros(64, 64, 3), torch.zeros(64, 64, 3))
 
