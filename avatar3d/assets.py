@@ -184,12 +184,12 @@ def _member(archive: Path, member: str) -> bytes:
     if archive.suffix in (".whl", ".zip"):
         with zipfile.ZipFile(archive) as pack:
             for name in pack.namelist():
-                if name.endswith("/" + member):
+                if f"/{name}".endswith("/" + member):
                     return pack.read(name)
     else:
         with tarfile.open(archive) as pack:
             for entry in pack:
-                if entry.isfile() and entry.name.endswith("/" + member):
+                if entry.isfile() and f"/{entry.name}".endswith("/" + member):
                     return pack.extractfile(entry).read()  # type: ignore[union-attr]
     raise ValueError(f"{archive.name} holds no {member}")
 

