@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from emulated import GIVEN, ORDERS, PLANTED, Emulated, build_default
 
+from avatar3d.ops import gpu
+from avatar3d.ops.backends import registry
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keeps only what runs kernels when a build with sanitizers or coverage is given."""
@@ -15,10 +18,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def library() -> Emulated:
-    """The kernels and C functions of cuda/gpu, with small broken kernels (planted/) beside them."""
+def library():
+    """The kernels and C functions of cuda/gpu, with small broken kernels (planted/) beside them.
+
+    The package finds the same library, wherever it is installed.
+    """
     given = os.environ.get(GIVEN)
-    return Emulated(Path(given) if given else build_default(), PLANTED / "planted.h")
+    path = Path(given) if given else build_default()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(GIVEN, str(path))
+        gpu.library.cache_clear()
+        registry._gpu.cache_clear()
+        yield Emulated(path, PLANTED / "planted.h")
 
 
 @pytest.fixture(params=ORDERS)
