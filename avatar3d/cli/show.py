@@ -1,5 +1,6 @@
 """`avatar3d render`: which poses, seen by which camera, written where."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,8 @@ def _video(
         motion, camera = _performance(given, avatar)
         poses, fps = motion.pose, motion.fps
         if given.set:  # sliders are added to the performance
-            poses = Pose((poses.expression + pose.expression).clamp(0, 1), poses.joints + pose.joints, poses.root)
+            expression = (poses.expression + pose.expression).clamp(0, 1)
+            poses = replace(poses, expression=expression, joints=poses.joints + pose.joints)
     audio, rate = _sound(given.audio, poses.expression.shape[0] / fps)
     count = write_video(given.output, frames(avatar, poses, camera, background), fps, audio, rate)
     return count, (camera.width, camera.height)
@@ -103,7 +105,8 @@ def _performance(given: "Render", avatar: Avatar) -> tuple[Motion, Camera]:
     """Returns what to play and the camera that saw it, at the size asked for."""
     if given.motion is not None:
         track = store.load_track(given.motion)
-        motion, camera = track.motion, track.camera.at(0)
+        # Soft nodes tell of the clothes and hair of whoever was tracked.
+        motion, camera = replace(track.motion, pose=replace(track.motion.pose, soft=None)), track.camera.at(0)
         if track.head != avatar.head:
             raise AvatarError(f"{given.motion}: tracked on head '{track.head}', the avatar has '{avatar.head}'")
     else:
