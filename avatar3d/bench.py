@@ -128,7 +128,7 @@ def timed_row(
     repeat: int,
 ) -> Mapping[str, Any]:
     """Returns a row of the benchmark: medians and minima of the two calls."""
-    times = {"forward": _times(forward, repeat), "both": _times(both, repeat)}
+    times = {"forward": timed(forward, repeat), "both": timed(both, repeat)}
     row: dict[str, Any] = {"backend": backend, "splats": splats, "size": size, "threads": threads}
     row |= {f"{name}_ms": round(statistics.median(t), 2) for name, t in times.items()}
     return row | {f"{name}_min_ms": round(min(t), 2) for name, t in times.items()}
@@ -155,7 +155,7 @@ def _peer(splats: int, size: int) -> Mapping[str, Any]:
     return _absent(backend, splats, size, said[-1])
 
 
-def _times(function: Callable[[], object], repeat: int) -> list[float]:
+def timed(function: Callable[[], object], repeat: int) -> list[float]:
     """Returns milliseconds of each of `repeat` runs; several come after one to warm up."""
     if repeat > 1:
         function()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avatar3d.bench import HEAD_RADII, head_camera
+from avatar3d.bench import HEAD_RADII, head_camera, timed
 from avatar3d.core import AvatarError
 from avatar3d.ops import field, native
 from avatar3d.ops.field import Grid, Occupancy, Rays, Samples
@@ -136,14 +136,14 @@ def _row(name: str, backend: str, threads: int, scene: Scene, rays: Rays, repeat
         torch.autograd.grad((light.rgb - 0.5).square().mean(), inputs)
 
     busy = time.process_time()
-    times = _times(step, repeat)
+    times = timed(step, repeat)
     busy = (time.process_time() - busy) / (repeat + 1)
     frames = {}
     for size in (128, 256):
         if backend == "cpu" or size == 128:
             whole = head_rays(0, size)
             with torch.no_grad():
-                milliseconds = statistics.median(_times(lambda w=whole: picture(scene, w, backend), repeat))
+                milliseconds = statistics.median(timed(lambda w=whole: picture(scene, w, backend), repeat))
             frames[f"frames_per_second_{size}"] = round(1e3 / milliseconds, 1)
     return {
         "backend": name,
@@ -181,15 +181,4 @@ def _stages(scene: Scene, rays: Rays, samples: Samples, backend: str, repeat: in
         "composite": lambda: field.composite(density.detach(), colour.detach(), samples, backend),
         "composite_backward": back(light.rgb, [density, colour]),
     }
-    return {name: round(statistics.median(_times(call, repeat)), 2) for name, call in calls.items()}
-
-
-def _times(function: Callable[[], object], repeat: int) -> list[float]:
-    """Returns milliseconds of each run, after one to warm up."""
-    function()
-    times = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        function()
-        times.append((time.perf_counter() - start) * 1e3)
-    return times
+    return {name: round(statistics.median(timed(call, repeat)), 2) for name, call in calls.items()}

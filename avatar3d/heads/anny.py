@@ -118,9 +118,17 @@ class AnnyHead:
         Args:
             identity: Standard deviations; one for all poses, or one for each.
             pose: Any batch.
+
+        Raises:
+            AvatarError: The pose has another number of soft nodes.
         """
         shaped = self.shaped(identity, pose.expression)
         if pose.soft is not None:
+            if pose.soft.shape[-2] != self.soft.shape[1]:
+                raise AvatarError(
+                    f"the pose shifts {pose.soft.shape[-2]} soft nodes, head '{self.name}' has {self.soft.shape[1]}: "
+                    "it belongs to another head; track or fit again"
+                )
             shaped = shaped + self.soft @ pose.soft
         transforms = self._transforms(identity, pose)[..., :3, :]
         # Columns of each 3x4 transform; `unbind`, because each slice would cost a full-size zero in the backward.

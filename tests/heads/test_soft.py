@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from avatar3d import heads
+from avatar3d.core import AvatarError
 from avatar3d.heads.soft import soft_weights
 
 HEAD = heads.load("anny")
@@ -34,6 +36,12 @@ def test_nodes_that_stay_change_nothing():
     identity, pose = torch.zeros(len(HEAD.identities)), HEAD.neutral(2)
     still = replace(pose, soft=torch.zeros(2, HEAD.soft.shape[1], 3))
     assert torch.equal(HEAD.vertices(identity, pose), HEAD.vertices(identity, still))
+
+
+def test_nodes_of_another_head_are_refused():
+    strange = replace(HEAD.neutral(2), soft=torch.zeros(2, 7, 3))
+    with pytest.raises(AvatarError, match="7 soft nodes, head 'anny' has 72"):
+        HEAD.vertices(torch.zeros(len(HEAD.identities)), strange)
 
 
 def test_all_nodes_together_carry_the_clothes():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from splats import off_the_cliffs, random_splats
 
 from avatar3d.core import AvatarError, Camera, Gaussians
 from avatar3d.geometry import look_at, orbit, pinhole
@@ -17,44 +18,11 @@ from avatar3d.ops.splat import gather_colour, rasterize
 NAMES = ("means", "quats", "log_scales", "logits", "sh")
 
 
-def random_splats(n: int, bases: int = 1, seed: int = 0, spread: float = 0.08, size: float = -4.2) -> Gaussians:
-    g = torch.Generator().manual_seed(seed)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=g)
-
-    return Gaussians(
-        spread * normal(n, 3), normal(n, 4), size + 0.4 * normal(n, 3), 1.5 * normal(n), 0.4 * normal(n, bases, 3)
-    )
-
-
 def camera_at(eye=(0.1, 0.05, 0.6), width: int = 70, height: int = 50) -> Camera:
     """A camera with two focal lengths and its principal point off the centre."""
     K = pinhole(width, height, 80.0)
     K[1, 1], K[0, 2], K[1, 2] = 95.0, width / 2 + 3.3, height / 2 - 2.7
     return Camera(look_at(torch.tensor(eye), torch.zeros(3)), K, width, height)
-
-
-def off_the_cliffs(gaussians: Gaussians, camera: Camera) -> Gaussians:
-    """Drops splats with a pixel so close to a threshold that float32 may fall on the other side of it."""
-    pixels = torch.cartesian_prod(torch.arange(camera.height) + 0.5, torch.arange(camera.width) + 0.5).flip(-1).double()
-    for _ in range(50):
-        g, c = gaussians.to(torch.float64), camera.to(torch.float64)
-        centre, covariance, z, _ = reference.project(g, c)
-        order = z.argsort()
-        offset = pixels - centre[:, None]
-        exponent = -0.5 * torch.einsum("npi,nij,npj->np", offset, torch.linalg.inv(covariance), offset)
-        raw = g.opacities[:, None] * exponent.exp()
-        alpha = torch.where(raw < reference.ALPHA_MIN, 0.0, raw.clamp_max(reference.ALPHA_MAX))
-        after = torch.empty_like(alpha)
-        after[order] = (1 - alpha[order]).cumprod(0)
-        near = ((raw * 255 - 1).abs() < 3e-4) | ((raw / reference.ALPHA_MAX - 1).abs() < 3e-4)
-        near |= ((after / reference.TRANSMITTANCE_MIN - 1).abs() < 1e-3) & (alpha > 0)
-        bad = near.any(dim=1)
-        if not bad.any():
-            return gaussians
-        gaussians = gaussians.gather((~bad).nonzero()[:, 0])
-    raise AssertionError("no scene off the cliffs found")
 
 
 def with_gradients(gaussians: Gaussians, camera: Camera, backend: str, dtype: torch.dtype, background: torch.Tensor):
