@@ -13,7 +13,22 @@ VISEMES: tuple[str, ...] = ("sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn
 """The Oculus (Meta) set, in its usual order."""
 SILENCE = "sil"
 
-_BY
+_BY_VISEME: dict[str, str] = {
+    "PP": "p b m ɓ ɸ β",
+    "FF": "f v ʋ ɱ",
+    "TH": "θ ð",
+    "DD": "t d l ɫ ɾ ʈ ɖ ɭ ʎ ɬ ɮ ɗ ɺ",
+    "kk": "k ɡ c ɟ q ɢ x ɣ χ ɰ h ɦ ħ ʕ ʔ ç ɠ",
+    "CH": "ʃ ʒ ɕ ʑ ʂ ʐ tʃ dʒ tɕ dʑ tʂ dʐ",
+    "SS": "s z ts dz",
+    "nn": "n ɲ ŋ ɳ ɴ",
+    "RR": "ɹ r ɻ ʀ ʁ ɽ ɜ ɝ ɚ",
+    "aa": "a ɑ æ ʌ ɐ ɶ",
+    "E": "ə ɛ e ɪ ɘ ᵻ",
+    "I": "i ɨ j ʝ",
+    "O": "ø œ ɔ o ɒ ɤ ɵ ɞ",
+    "U": "u ʊ y ʏ ʉ ɯ w ʍ ɥ",
+}
 
 
 def _names(text: str) -> tuple[str, ...]:
