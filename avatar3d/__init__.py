@@ -40,6 +40,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.core import Track as Track
     from avatar3d.demo import demo as demo
     from avatar3d.doctor import doctor as doctor
+    from avatar3d.export import export as export
+    from avatar3d.export import import_avatar as import_avatar
     from avatar3d.fit import fit as fit
     from avatar3d.geometry import orbit as orbit
     from avatar3d.pipeline import make as make
@@ -53,7 +55,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.store import save as save
     from avatar3d.track import track as track
 
-_VERBS = ("capture", "track", "fit", "render", "demo", "doctor")
+_VERBS = ("capture", "track", "fit", "render", "demo", "doctor", "export")
 _HOME = {
     **dict.fromkeys(
         (
@@ -74,6 +76,7 @@ _HOME = {
     ),
     **dict.fromkeys(("load", "load_track", "save"), "store"),
     **dict.fromkeys(("make", "score_fit"), "pipeline"),
+    "import_avatar": "export",
     "orbit": "geometry",
     "posed": "render.path",
     "view": "render.path",

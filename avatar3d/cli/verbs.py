@@ -3,41 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 
+from avatar3d.cli.command import Command, Out
 from avatar3d.cli.console import Console
-from avatar3d.core import AvatarError
-
-Out = Annotated[Path, arg(aliases=["-o"])]
-
-
-@dataclass(frozen=True)
-class Command:
-    """What all commands share."""
-
-    json: bool = False
-    """Print one JSON object last on stdout."""
-    quiet: bool = False
-    """Show no progress."""
-    threads: int | None = None
-    """Threads to use; by default all cores. Results do not depend on it."""
-
-    def run(self, console: Console) -> Mapping[str, Any]:
-        """Does the work and returns the result."""
-        if self.threads is not None:
-            if not 1 <= self.threads <= 256:
-                raise AvatarError(f"--threads {self.threads}: give a number from 1 to 256")
-            import torch
-
-            torch.set_num_threads(self.threads)
-        return self.work(console)
-
-    def work(self, console: Console) -> Mapping[str, Any]:
-        """Does what the command is for."""
-        raise AssertionError("a command defines `work`")
+from avatar3d.cli.export_verbs import EXPORT_COMMANDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,6 +283,7 @@ COMMANDS: dict[str, type[Command]] = {
     "bench-render": BenchRender,
     "bench-field": BenchField,
     "bench-fit": BenchFit,
+    **EXPORT_COMMANDS,
 }
 """By name on the command line; `score fit` may be written for `score-fit`."""
 

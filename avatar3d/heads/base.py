@@ -4,13 +4,14 @@ from collections.abc import Callable
 from functools import cache
 
 from avatar3d.core import HeadModel, first_of
-from avatar3d.heads import anny
+from avatar3d.heads import anny, scene
 
 _LOADERS: dict[str, Callable[[], HeadModel]] = {"anny": anny.load}
+_OTHERS: dict[str, Callable[[], HeadModel]] = {scene.NAME: scene.load}  # what files may ride on, but nobody fits to
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names that `load` knows."""
+    """Returns the names of heads to fit on; `load` knows "scene" besides, for splats without a head."""
     return tuple(_LOADERS)
 
 
@@ -25,5 +26,6 @@ def load(name: str = "anny") -> HeadModel:
     >>> head.joints
     ('neck', 'head', 'eye_left', 'eye_right', 'clavicle_left', 'clavicle_right')
     """
-    first_of(names(), name)
-    return _LOADERS[name]()
+    known = _LOADERS | _OTHERS
+    first_of(tuple(known), name)
+    return known[name]()

@@ -1,0 +1,80 @@
+"""Avatars to the files that other tools read, and back: one registry, two verbs.
+
+avatar3d.export(avatar, "me.glb")                 # animated, with 52 shapes and a skeleton
+avatar3d.export(avatar, "me.ply")                 # splats of one pose, for any splat tool
+scene = avatar3d.import_avatar("garden.spz")      # any splats, or an avatar of another program
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avatar3d import heads
+from avatar3d.core import Avatar, AvatarError, first_of
+from avatar3d.export import ply
+from avatar3d.export.formats import ExportOptions, Format, SplatFormat
+from avatar3d.export.reading import import_avatar
+from avatar3d.export.splats import posed_splats, turned
+from avatar3d.files import write_bytes
+from avatar3d.render.path import neutral
+
+__all__ = ["FORMATS", "ExportOptions", "Format", "export", "format_of", "import_avatar"]
+
+SPLATS: dict[str, SplatFormat] = {
+    "ply": SplatFormat("3D Gaussian splatting, full precision", (".ply",), True, lambda g, o: ply.write(g), ply.read),
+}
+"""Formats that hold splats of one pose, by name on the command line."""
+
+
+def _writer(kind: SplatFormat):
+    def write(avatar: Avatar, path: Path, options: ExportOptions) -> Mapping[str, Any]:
+        pose = neutral(heads.load(avatar.head)) if options.pose is None else options.pose
+        splats = posed_splats(avatar, pose)
+        down = kind.y_down if options.axes == "auto" else options.axes == "y-down"
+        data = kind.pack(turned(splats) if down else splats, options)
+        write_bytes(path, data)
+        return {"splats": len(splats), "bytes": len(data), "axes": "y-down" if down else "y-up"}
+
+    return write
+
+
+FORMATS: dict[str, Format] = {
+    **{name: Format(kind.what, kind.suffixes, _writer(kind)) for name, kind in SPLATS.items()},
+}
+"""What `export` writes, by name on the command line."""
+
+
+def format_of(path: Path) -> str:
+    """Returns the format that a file's name asks for.
+
+    Raises:
+        AvatarError: No format has this ending.
+    """
+    name = path.name.lower()
+    fitting = [key for key, kind in FORMATS.items() if any(name.endswith(x) for x in kind.suffixes)]
+    if not fitting:
+        raise AvatarError(f"{path}: no format ends so; name one of {', '.join(FORMATS)} with --to")
+    return max(fitting, key=lambda key: max(len(x) for x in FORMATS[key].suffixes if name.endswith(x)))
+
+
+def export(
+    avatar: Avatar, path: Path | str, to: str | None = None, options: ExportOptions | None = None
+) -> Mapping[str, Any]:
+    """Writes an avatar as another tool's file, completely or not at all.
+
+    Args:
+        avatar: Who; also a scene without a head, for formats of splats.
+        path: The file to write.
+        to: A name in `FORMATS`; None chooses by the file's ending.
+        options: Pose, axes, version, size.
+
+    Returns:
+        What was written: `format`, `output`, and what the format tells (`splats`, `bytes`, ...).
+
+    Raises:
+        AvatarError: No such format, or one that the avatar cannot be written in.
+    """
+    path, options = Path(path), options or ExportOptions()
+    to = to or format_of(path)
+    first_of(tuple(FORMATS), to)
+    return {"format": to, "output": str(path), **FORMATS[to].write(avatar, path, options)}
