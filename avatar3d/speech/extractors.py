@@ -27,7 +27,7 @@ def phones(weights: Path | None) -> Extractor:
         from avatar3d.speech.sound import Sound
 
         heard = listen(Sound(mono[None], rate))
-        return heard.posteriors, heard.fps
+        return heard.posteriors, heard.rate
 
     return run
 
