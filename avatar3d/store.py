@@ -112,6 +112,15 @@ def load_track(path: Path | str) -> Track:
         return Track(head, tensors["identity"], motion, camera, tensors["quality"], world)
 
 
+def kind_of(path: Path | str) -> str:
+    """Returns what a file holds, "avatar" or "track", without reading its tensors.
+
+    Raises:
+        AvatarError: As `load`.
+    """
+    return _header(Path(path)).kind
+
+
 def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
     g = avatar.gaussians
     tensors = {

@@ -33,7 +33,7 @@ def run_render(given: "Render", console: Console) -> dict[str, Any]:
     if len(moving) > 1:
         raise AvatarError(f"--{moving[0]} and --{moving[1]} do not go together; give one of them")
     if video and not moving:
-        raise AvatarError(f"{given.output}: a video needs --orbit DEGREES, --replay or --motion T.a3d")
+        raise AvatarError(f"{given.output}: a video needs --orbit DEGREES, --replay or --motion FILE")
     if moving and not video:
         raise AvatarError(f"{given.output}: --{moving[0]} makes a video; the name must end in .mp4")
     avatar = store.load(given.avatar)
@@ -104,15 +104,29 @@ def _orbit(given: "Render", pose: Pose) -> tuple[Pose, Camera]:
 def _performance(given: "Render", avatar: Avatar) -> tuple[Motion, Camera]:
     """Returns what to play and the camera that saw it, at the size asked for."""
     if given.motion is not None:
-        track = store.load_track(given.motion)
-        # Soft nodes tell of the clothes and hair of whoever was tracked.
-        motion, camera = replace(track.motion, pose=replace(track.motion.pose, soft=None)), track.camera.at(0)
-        if track.head != avatar.head:
-            raise AvatarError(f"{given.motion}: tracked on head '{track.head}', the avatar has '{avatar.head}'")
+        return _played(given, avatar)
+    if avatar.motion is None:
+        raise AvatarError(f"{given.avatar}: holds no performance; give --motion FILE")
+    camera = source_camera(avatar)
+    return avatar.motion, camera.scaled(given.size / max(camera.width, camera.height))
+
+
+def _played(given: "Render", avatar: Avatar) -> tuple[Motion, Camera]:
+    """Returns the motion of a file, seen by the camera that saw it, or for a file without one by that of the others."""
+    from avatar3d import motions
+    from avatar3d.render.path import view
+
+    path = Path(given.motion or "")
+    motion = motions.read(path)
+    if path.suffix.lower() != ".a3d":
+        return motion, view(given.yaw, given.pitch, (given.size, given.size), given.zoom)
+    if store.kind_of(path) == "avatar":
+        camera = source_camera(store.load(path))
     else:
-        if avatar.motion is None:
-            raise AvatarError(f"{given.avatar}: holds no performance; give --motion T.a3d")
-        motion, camera = avatar.motion, source_camera(avatar)
+        track = store.load_track(path)
+        camera = track.camera.at(0)
+        if track.head != avatar.head:
+            raise AvatarError(f"{path}: tracked on head '{track.head}', the avatar has '{avatar.head}'")
     return motion, camera.scaled(given.size / max(camera.width, camera.height))
 
 

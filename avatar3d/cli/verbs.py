@@ -108,7 +108,7 @@ class Render(Command):
     """Make a picture (.png) or a video (.mp4) of an avatar.
 
     A picture shows the pose of `--set` from `--yaw` and `--pitch`. A video moves the camera (`--orbit`), replays the
-    performance that the avatar was fitted to (`--replay`), or plays a track (`--motion`).
+    performance that the avatar was fitted to (`--replay`), or plays a file (`--motion`).
     """
 
     avatar: Positional[Path]
@@ -127,7 +127,7 @@ class Render(Command):
     replay: bool = False
     """Video: the performance that the avatar was fitted to, through the camera that saw it."""
     motion: Path | None = None
-    """Video: play a track file."""
+    """Video: play a motion: Live Link Face's CSV, ARKit JSON, a track or an avatar (docs/driving.md)."""
     audio: Path | None = None
     """Video: take the sound of this file."""
     seconds: float = 4.0

@@ -101,7 +101,7 @@ def test_csv_names_match_whatever_their_spelling(tmp_path: Path) -> None:
     path.write_text("Timecode,JawOpen,eyeBlink_L,HeadYaw,extra\n00:01,0.5,1.5,0.2,x\n00:02,0,0,0,y\n")
     found = performance.load(str(path))
     assert found.weights[0, ARKIT.index("jawOpen")] == 0.5 and found.weights[0, ARKIT.index("eyeBlinkLeft")] == 1
-    np.testing.assert_allclose(found.turns, [[0, 0.2, 0], [0, 0, 0]], atol=1e-9)
+    np.testing.assert_allclose(found.turns, [[0, -0.2, 0], [0, 0, 0]], atol=1e-9)  # the app's yaw is to the right
 
 
 @pytest.mark.parametrize(
