@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from avatar3d.core import AvatarError
 from avatar3d.files import replacing
@@ -105,11 +106,14 @@ def read_tiers(path: str | Path) -> tuple[tuple[Tier, ...], float]:
     return tuple(tiers), duration
 
 
+_T = TypeVar("_T", float, str)
+
+
 class _Tokens:
     def __init__(self, path, tokens: list[str | float]):
         self._path, self._tokens, self._at = path, tokens, 0
 
-    def _next(self, kind: type, what: str):
+    def _next(self, kind: type[_T], what: str) -> _T:
         if self._at >= len(self._tokens):
             raise AvatarError(f"{self._path}: the TextGrid ends where the {what} should stand")
         token = self._tokens[self._at]

@@ -74,8 +74,20 @@ _SILENT = frozenset(
         laugh <unk> xxx"""
     )
 )
-_ALIASES = {"g": "ɡ", "ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ʨ": "tɕ", "ʥ": "dʑ", "ǝ": "ə", "ⱱ": "v"}
-_MARKS = frozenset("ˈˌːˑʰʲʷˠˤʱˀ':.-|‿͜͡˞ˇ!?*,̃;ⁿˡ")
+_ALIASES = {
+    "g": "ɡ",
+    "ʧ": "tʃ",
+    "ʤ": "dʒ",
+    "ʦ": "ts",
+    "ʣ": "dz",
+    "ʨ": "tɕ",
+    "ʥ": "dʑ",
+    "ǝ": "ə",
+    "ε": "ɛ",
+    "Φ": "ɸ",
+    "ⱱ": "v",
+}
+_MARKS = frozenset("ᵝˈˌːˑʰʲʷˠˤʱˀ':.-|‿͜͡˞ˇ!?*,̃;ⁿˡ")
 _MARKS |= frozenset("˥˦˧˨˩¹²³⁴⁵⁶↓↑0123456789")
 _IPA_LONGEST_FIRST = sorted((p for p in PHONES if p != SILENCE), key=len, reverse=True)
 
