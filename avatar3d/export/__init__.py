@@ -11,7 +11,7 @@ from typing import Any
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, first_of
-from avatar3d.export import ply
+from avatar3d.export import compressed_ply, ply, sog, splat_file, spz
 from avatar3d.export.formats import ExportOptions, Format, SplatFormat
 from avatar3d.export.reading import import_avatar
 from avatar3d.export.splats import posed_splats, turned
@@ -21,7 +21,13 @@ from avatar3d.render.path import neutral
 __all__ = ["FORMATS", "ExportOptions", "Format", "export", "format_of", "import_avatar"]
 
 SPLATS: dict[str, SplatFormat] = {
-    "ply": SplatFormat("3D Gaussian splatting, full precision", (".ply",), True, lambda g, o: ply.write(g), ply.read),
+    "ply": SplatFormat("3D Gaussian splatting, every number a float", (".ply",), True, lambda g, o: ply.write(g)),
+    "compressed-ply": SplatFormat(
+        "PlayCanvas' compressed ply", (".compressed.ply",), True, lambda g, o: compressed_ply.write(g)
+    ),
+    "splat": SplatFormat("antimatter15's rows of 32 bytes", (".splat",), True, lambda g, o: splat_file.write(g)),
+    "spz": SplatFormat("Niantic's spz, versions 3 and 4", (".spz",), False, lambda g, o: spz.write(g, o.version or 3)),
+    "sog": SplatFormat("PlayCanvas' sog, version 2", (".sog",), True, lambda g, o: sog.write(g)),
 }
 """Formats that hold splats of one pose, by name on the command line."""
 

@@ -50,4 +50,3 @@ class SplatFormat:
     y_down: bool
     """Whether readers take y for down."""
     pack: Callable[[Gaussians, ExportOptions], bytes]
-    unpack: Callable[[bytes, str], Gaussians]

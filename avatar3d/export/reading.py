@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from avatar3d import store
-from avatar3d.core import Avatar, AvatarError
-from avatar3d.export import ply
+from avatar3d.core import Avatar, AvatarError, Gaussians
+from avatar3d.export import compressed_ply, ply, sog, splat_file, spz
+from avatar3d.export.archives import read_zip
 from avatar3d.export.splats import scene, turned
 
 _LARGEST = 8 << 30  # bytes of a file that is read into memory
@@ -19,13 +20,32 @@ def import_avatar(path: Path | str) -> Avatar:
         AvatarError: No such file, an unknown kind, damaged, or too large.
     """
     path = Path(path)
-    data = _bytes(path)
-    where = str(path)
-    if data[:3] == b"ply":
-        return scene(turned(ply.read(data, where)), path.name)
+    data, where = _bytes(path), str(path)
     if data[8:9] == b"{":
         return store.load(path)
+    if data[:3] == b"ply":
+        return scene(turned(_ply(data, where)), path.name)
+    if data[:2] == b"\x1f\x8b" or data[:4] == b"NGSP":
+        return scene(spz.read(data, where), path.name)
+    if data[:2] == b"PK":
+        return _zip(data, path)
+    if path.suffix.lower() == ".splat":
+        return scene(turned(splat_file.read(data, where)), path.name)
     raise AvatarError(f"{where}: neither an avatar nor splats in a format that can be read; see docs/formats.md")
+
+
+def _ply(data: bytes, where: str) -> Gaussians:
+    tables = ply.unpack(data, where)
+    if compressed_ply.is_compressed(tables):
+        return compressed_ply.from_tables(tables, where)
+    return ply.from_table(tables, where)
+
+
+def _zip(data: bytes, path: Path) -> Avatar:
+    files = read_zip(data, str(path))
+    if "meta.json" in files:
+        return scene(turned(sog.from_files(files, str(path))), path.name)
+    raise AvatarError(f"{path}: a zip of neither splats nor an avatar")
 
 
 def _bytes(path: Path) -> bytes:
