@@ -1,7 +1,9 @@
 """Videos and pictures on disk, each written completely or not at all."""
 
 import io
-from collections.abc import Iterable
+import itertools
+import math
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from avatar3d.core import AvatarError
 from avatar3d.files import replacing, write_bytes
 
 _CRF = 18  # x264's "visually lossless"; the demo's videos stay below a few hundred kB a second
+_AAC_FRAME = 1024
+SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Samples a second that AAC knows."""
 MADE_BY = "Synthetic picture of a digital head, made with avatar3d"
 
 
@@ -22,38 +27,45 @@ def write_video(
     path: Path | str,
     frames: Iterable[UInt8[np.ndarray, "h w 3"]],
     fps: float,
-    audio: Float[np.ndarray, "c a"] | None = None,
+    audio: Float[np.ndarray, "c a"] | Iterable[Float[np.ndarray, "c a"]] | None = None,
     rate: int = 0,
 ) -> int:
     """Writes an H.264 mp4 (AAC sound) that browsers play, and returns the number of frames.
 
-    An odd last row or column is repeated once: H.264's 4:2:0 colour needs even sides.
+    An odd last row or column is repeated once: H.264's 4:2:0 colour needs even sides. Frames and sound are taken a
+    piece at a time and written side by side, so that hours pass through little memory. Sound begins with the first
+    frame.
 
     Args:
         path: Where, `.mp4`.
         frames: RGB, all of one size; taken one at a time.
         fps: Frames a second.
-        audio: Samples in [-1, 1] by channel; cut to the length of the pictures.
-        rate: Audio samples a second.
+        audio: Samples in [-1, 1] by channel, whole or in blocks of any length; cut to the length of the pictures.
+        rate: Audio samples a second, one of `SOUND_RATES`.
 
     Raises:
-        AvatarError: No frames, a frame of another size, or the disk is full.
+        AvatarError: No frames, a frame of another size, a rate that AAC does not have, or the disk is full.
     """
     if not 0 < fps < 1000:
         raise AvatarError(f"{path}: cannot write {fps} frames a second; give a rate above 0 and below 1000")
-    count, size = 0, (0, 0)
+    count, size, each = 0, (0, 0), Fraction(fps).limit_denominator(100_000)
+    blocks = iter((audio,)) if isinstance(audio, np.ndarray) else iter(audio) if audio is not None else None
+    first = next((block for block in blocks if block.size), None) if blocks is not None and rate > 0 else None
+    if first is not None and rate not in SOUND_RATES:
+        raise AvatarError(f"{path}: AAC has no sound of {rate} Hz; resample it to 48000")
     with (
         replacing(path) as temporary,
         av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out,
     ):
         out.metadata["comment"] = MADE_BY
-        picture = out.add_stream("libx264", rate=Fraction(fps).limit_denominator(100_000))
+        picture = out.add_stream("libx264", rate=each)
         picture.pix_fmt = "yuv420p"
         picture.options = {"crf": str(_CRF), "preset": "fast"}
         picture.codec_context.thread_count = 2  # a fixed number: the bits do not depend on the machine
         sound = None
-        if audio is not None and audio.size and rate > 0:
-            sound = out.add_stream("aac", rate=rate, layout="mono" if len(audio) == 1 else "stereo")
+        if first is not None and blocks is not None:
+            stream = out.add_stream("aac", rate=rate, layout="mono" if len(first) == 1 else "stereo")
+            sound = _Sound(out, stream, itertools.chain((first,), blocks), rate)
         for frame in frames:
             if count == 0:
                 size = frame.shape[:2]
@@ -62,19 +74,19 @@ def write_video(
                 raise AvatarError(
                     f"{path}: frame {count} is {frame.shape[1]}x{frame.shape[0]}, not {size[1]}x{size[0]}"
                 )
-            for packet in picture.encode(av.VideoFrame.from_ndarray(_even(frame), format="rgb24")):
+            shown = av.VideoFrame.from_ndarray(_even(frame), format="rgb24")
+            shown.pts, shown.time_base = count, 1 / each
+            for packet in picture.encode(shown):
                 out.mux(packet)
             count += 1
+            if sound is not None:
+                sound.until(math.floor(count / each * rate))
         if count == 0:
             raise AvatarError(f"{path}: no frames to write")
         for packet in picture.encode():
             out.mux(packet)
-        if sound is not None and audio is not None:
-            for block in _blocks(audio[:2, : round(count / fps * rate)], rate):
-                for packet in sound.encode(block):
-                    out.mux(packet)
-            for packet in sound.encode():
-                out.mux(packet)
+        if sound is not None:
+            sound.finish(round(count / each * rate))
     return count
 
 
@@ -105,11 +117,48 @@ def _even(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
     return np.ascontiguousarray(frame)
 
 
-def _blocks(audio: Float[np.ndarray, "c a"], rate: int) -> Iterable[av.AudioFrame]:
-    """Yields audio frames of AAC's block length."""
-    step = 1024
-    for start in range(0, audio.shape[1], step):
-        block = np.ascontiguousarray(audio[:, start : start + step], dtype=np.float32)
+class _Sound:
+    """Encodes sound beside the pictures, no further than they are."""
+
+    def __init__(self, out, stream, blocks: Iterator[np.ndarray], rate: int) -> None:
+        self._out, self._stream, self._blocks, self._rate = out, stream, blocks, rate
+        self._held: list[np.ndarray] = []
+        self._length = 0  # samples held
+        self._written = 0
+
+    def until(self, end: int) -> None:
+        """Writes whole AAC frames of the samples before `end`."""
+        while self._written + _AAC_FRAME <= end and self._fill(_AAC_FRAME):
+            self._encode(self._take(_AAC_FRAME))
+
+    def finish(self, end: int) -> None:
+        """Writes what is left before `end`."""
+        self.until(end)
+        rest = min(end - self._written, _AAC_FRAME)
+        self._fill(rest)
+        if min(rest, self._length) > 0:
+            self._encode(self._take(min(rest, self._length)))
+        for packet in self._stream.encode():
+            self._out.mux(packet)
+
+    def _fill(self, count: int) -> bool:
+        while self._length < count:
+            block = next(self._blocks, None)
+            if block is None:
+                return False
+            self._held.append(block[:2])
+            self._length += block.shape[1]
+        return True
+
+    def _take(self, count: int) -> np.ndarray:
+        joined = np.concatenate(self._held, axis=1) if len(self._held) > 1 else self._held[0]
+        self._held, self._length = [joined[:, count:]], joined.shape[1] - count
+        return joined[:, :count]
+
+    def _encode(self, samples: np.ndarray) -> None:
+        block = np.ascontiguousarray(samples, dtype=np.float32)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono" if len(block) == 1 else "stereo")
-        frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-        yield frame
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
+        self._written += block.shape[1]
+        for packet in self._stream.encode(frame):
+            self._out.mux(packet)

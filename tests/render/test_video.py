@@ -82,3 +82,61 @@ def test_png_keeps_alpha_and_says_what_it_is(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as back:
         assert back.mode == "RGBA" and (np.asarray(back) == image).all()
         assert back.info["Comment"] == MADE_BY
+
+
+def beeps(seconds: float, rate: int, every: float, length: float = 0.05) -> np.ndarray:
+    """Returns a tone at each multiple of `every` seconds, beginning with full loudness."""
+    t = np.arange(round(seconds * rate)) / rate
+    on = (t % every) < length
+    return (0.6 * on * np.sin(2 * np.pi * 1000 * t))[None].astype(np.float32)
+
+
+def sync_error(path: Path, fps: float, every: float) -> np.ndarray:
+    """Returns sound minus picture in seconds for each flash that a file shows, by its own clock."""
+    with av.open(str(path)) as file:
+        bright = [(float(f.time or 0), float(f.to_ndarray(format="gray").mean())) for f in file.decode(video=0)]
+    flashes = [t for (t, x), (_, before) in zip(bright[1:], bright, strict=False) if x > 120 > before]
+    with av.open(str(path)) as file:
+        pieces = [(float(f.time or 0), f.to_ndarray()[0], f.sample_rate) for f in file.decode(audio=0)]
+    rate = pieces[0][2]
+    first = pieces[0][0]
+    heard = np.concatenate([p[1] for p in pieces])
+    loud = np.abs(heard) > 0.1
+    starts = np.flatnonzero(loud[1:] & ~loud[:-1]) + 1
+    apart = np.concatenate([[True], np.diff(starts) > 0.5 * every * rate])
+    beep = first + starts[apart] / rate
+    return np.array([beep[np.abs(beep - t).argmin()] - t for t in flashes])
+
+
+@pytest.mark.parametrize(("fps", "rate"), [(25.0, 16000), (30000 / 1001, 44100), (60.0, 48000)])
+def test_sound_and_picture_begin_together(tmp_path: Path, fps: float, rate: int) -> None:
+    """Flashes at whole seconds, beeps at whole seconds: apart by no more than half a frame, by the file's own clock."""
+    count = round(6 * fps)
+    lit = [np.full((48, 64, 3), 235 if (i / fps) % 1.0 < 0.1 else 16, np.uint8) for i in range(count)]
+    write_video(tmp_path / "a.mp4", lit, fps, beeps(6, rate, 1.0), rate)
+    errors = sync_error(tmp_path / "a.mp4", fps, 1.0)
+    # A flash that falls between two frames is shown by the later one.
+    first = np.ceil(np.arange(1, 6) * fps - 1e-9) / fps - np.arange(1, 6)
+    assert len(errors) == 5 and np.abs(errors + first).max() <= 0.5 / fps
+    assert np.abs(errors + first).max() < 0.003
+
+
+def test_ten_minutes_do_not_drift(tmp_path: Path) -> None:
+    """Sound in blocks of odd lengths, pictures one at a time: the last beep is as near its flash as the first."""
+    fps, rate, seconds = 12000 / 1001, 22050, 600
+    whole = beeps(seconds, rate, 10.0)
+    cuts = np.cumsum(np.random.default_rng(0).integers(1, 60_000, 2000))
+    blocks = (part for part in np.split(whole, cuts[cuts < whole.shape[1]], axis=1))
+    dark, lit = np.full((16, 16, 3), 16, np.uint8), np.full((16, 16, 3), 235, np.uint8)
+    frames = (lit if (i / fps) % 10.0 < 0.2 else dark for i in range(round(seconds * fps)))
+    write_video(tmp_path / "a.mp4", frames, fps, blocks, rate)
+    errors = sync_error(tmp_path / "a.mp4", fps, 10.0)
+    at = 10.0 * np.arange(1, 60)
+    errors = errors + np.ceil(at * fps - 1e-9) / fps - at
+    assert len(errors) == 59 and np.abs(errors).max() < 0.003
+    assert abs(np.polyfit(at, errors, 1)[0]) * seconds < 1e-3  # a millisecond over the whole file, at most
+
+
+def test_sound_that_aac_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AvatarError, match="48000"):
+        write_video(tmp_path / "a.mp4", ramp(3), 25.0, np.zeros((1, 100), np.float32), 5000)
