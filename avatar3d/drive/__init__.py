@@ -1,0 +1,1 @@
+"""Makes motions: from sound, words, other motions, and nothing at all."""
