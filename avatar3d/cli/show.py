@@ -15,7 +15,7 @@ from avatar3d.core import Avatar, AvatarError, Camera, Motion, Pose
 if TYPE_CHECKING:
     from avatar3d.cli.verbs import Render
 
-_COLOURS = {
+COLOURS = {
     "white": (1.0, 1.0, 1.0),
     "black": (0.0, 0.0, 0.0),
     "grey": (0.5, 0.5, 0.5),
@@ -55,7 +55,7 @@ def _background(name: str | None, video: bool) -> tuple[float, float, float] | N
         raise AvatarError("--background none: an mp4 has no transparency; write a .png or choose a colour")
     if name == "none":
         return None
-    return _COLOURS[name]
+    return COLOURS[name]
 
 
 def _picture(

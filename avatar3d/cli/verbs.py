@@ -10,6 +10,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 
 from avatar3d.cli.command import Command, Out
 from avatar3d.cli.console import Console
+from avatar3d.cli.drive_verbs import DRIVE_COMMANDS
 from avatar3d.cli.export_verbs import EXPORT_COMMANDS
 
 
@@ -283,6 +284,7 @@ COMMANDS: dict[str, type[Command]] = {
     "bench-render": BenchRender,
     "bench-field": BenchField,
     "bench-fit": BenchFit,
+    **DRIVE_COMMANDS,
     **EXPORT_COMMANDS,
 }
 """By name on the command line; `score fit` may be written for `score-fit`."""

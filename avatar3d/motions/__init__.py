@@ -2,6 +2,7 @@
 
 from avatar3d.motions.curves import Curves
 from avatar3d.motions.reading import read, read_curves
+from avatar3d.motions.writing import SUFFIXES as WRITTEN
 from avatar3d.motions.writing import MotionWriter, write
 
-__all__ = ["Curves", "MotionWriter", "read", "read_curves", "write"]
+__all__ = ["WRITTEN", "Curves", "MotionWriter", "read", "read_curves", "write"]

@@ -1,0 +1,93 @@
+"""`avatar3d drive` and `avatar3d voice`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, UseAppendAction, arg
+
+from avatar3d.cli.command import Command
+from avatar3d.cli.console import Console
+
+Out = Annotated[Path | None, arg(aliases=["-o"])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive(Command):
+    """Make an avatar speak or act: from sound, text, a video, a motion file, or live.
+
+    Give one of `--audio`, `--text`, `--video`, `--motion` and `--live`. `-o` writes a film, `--to` the motion for other
+    tools (Live Link Face's columns as .csv, ARKit names as .json), which needs no avatar.
+    """
+
+    avatar: Positional[Path | None] = None
+    """Avatar file; not needed for `--to` alone."""
+    output: Out = None
+    """`.mp4` to write."""
+    to: Path | None = None
+    """`.csv` or `.json` to write the motion to."""
+    subtitles: Path | None = None
+    """`.srt` or `.vtt` to write the words to (with `--text` or `--transcript`)."""
+    audio: Path | None = None
+    """Speech: any sound file or video. With `--motion`, only the sound of the film."""
+    text: str | None = None
+    """Words to say, or a text file (needs the extra `text`)."""
+    voice: str = "en-us"
+    """Of `--text`: any of espeak-ng's languages, such as de, fr, cmn, en-us+f3."""
+    transcript: str | None = None
+    """What is said in `--audio`: words, or a text file; makes lips more exact."""
+    language: str = "en-us"
+    """Of the transcript."""
+    phones: Path | None = None
+    """Phones of `--audio` that are known already: .TextGrid or .json."""
+    voice_model: Path | None = None
+    """How this person's mouth moves, from `avatar3d voice`."""
+    video: Path | None = None
+    """Somebody who acts: their face is tracked and taken over."""
+    same_person: bool = False
+    """The person in `--video` is the avatar's: keep identity and focal length, take values over as they are."""
+    motion: Path | None = None
+    """Live Link Face's .csv, ARKit .json, a track or an avatar (.a3d)."""
+    live: str | None = None
+    """`mic`, `camera`, or a file that stands in for either: drive a page on this machine in real time."""
+    port: int = 8765
+    """Of the page that `--live` shows, on 127.0.0.1 only."""
+    seconds: float | None = None
+    """End `--live` after so long."""
+    strength: UseAppendAction[tuple[str, ...]] = ()
+    """How much by region: `--strength mouth=1.2 --strength brows=0.5`; mouth, brows, lids, gaze, head. 1 as it is."""
+    expression: bool = True
+    """Take over mouth, brows and lids of a video or motion."""
+    gaze: bool = True
+    """Take over the eyes of a video or motion."""
+    pose: bool = True
+    """Take over head turns and body of a video or motion."""
+    absolute: bool = False
+    """Take over the values of a video or motion, not the differences from its neutral."""
+    life: bool = True
+    """Blinks, glances, breath and sway where speech says nothing of them."""
+    seed: int = 0
+    """Of life: other seeds, other moments."""
+    fps: float | None = None
+    """Frames a second; by default 30, or those of the video or motion."""
+    size: int = 512
+    """Longer side of the film in pixels."""
+    view: Literal["source", "front"] = "source"
+    """As the avatar's clip was seen, or from the front at head and shoulders."""
+    yaw: float = 0.0
+    """Camera of `--view front`, degrees around the head."""
+    pitch: float = 0.0
+    """Camera of `--view front`, degrees above eye level."""
+    zoom: float = 1.0
+    """Camera of `--view front`."""
+    background: Literal["white", "black", "grey", "green"] = "white"
+    """Colour behind the head."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.drive_work import run_drive
+
+        return run_drive(self, console)
+
+
+DRIVE_COMMANDS: dict[str, type[Command]] = {"drive": Drive}

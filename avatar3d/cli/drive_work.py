@@ -1,0 +1,155 @@
+"""What `avatar3d drive` does: check what was asked, gather the motion, write what was asked for."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avatar3d import motions, perform, store
+from avatar3d.cli.console import Console
+from avatar3d.cli.show import COLOURS, source_camera
+from avatar3d.cli.work import check_output
+from avatar3d.core import Avatar, AvatarError
+from avatar3d.drive.life import LifeOptions
+from avatar3d.drive.retarget import RetargetOptions, check
+from avatar3d.drive.stream import SpeechOptions
+from avatar3d.perform import Played, Shot
+from avatar3d.render.path import parse_settings
+from avatar3d.speech.annotations import read_phones, write_phones
+from avatar3d.speech.phones import PhoneTrack
+from avatar3d.speech.sound import Sound, SoundFile, open_sound, read_sound
+
+if TYPE_CHECKING:
+    from avatar3d.cli.drive_verbs import Drive
+
+_SOURCES = ("text", "video", "motion", "live")
+
+
+def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
+    """Drives an avatar, or writes what would drive it."""
+    source = _source(given)
+    if given.output is None and given.to is None and source != "live":
+        raise AvatarError("nothing to write: give -o FILM.mp4, or --to MOTION.csv for other tools")
+    if given.output is not None:
+        check_output(given.output, ".mp4")
+    if given.to is not None:
+        check_output(given.to, *motions.WRITTEN)
+    if given.output is not None and given.avatar is None:
+        raise AvatarError("a film needs an avatar: avatar3d drive ME.a3d ...; --to MOTION.csv needs none")
+    if given.subtitles is not None:
+        if given.text is None and given.transcript is None and given.phones is None:
+            raise AvatarError("--subtitles needs the words: --text, --transcript, or --phones with words")
+        check_output(given.subtitles, ".srt", ".vtt")
+    if given.fps is not None and not 1 <= given.fps <= 240:
+        raise AvatarError(f"--fps {given.fps:g}: give a number from 1 to 240")
+    if not 16 <= given.size <= 4096:
+        raise AvatarError(f"--size {given.size}: give a number from 16 to 4096 pixels")
+    options = _options(given)
+    avatar = None if given.avatar is None else store.load(given.avatar)
+    played = _played(given, source, avatar, options, console)
+    shot = None if avatar is None or given.output is None else _shot(given, avatar)
+    result: dict[str, Any] = {"output": _text(given.output), "to": _text(given.to), "fps": played.fps}
+    with perform.noted(played, given.to) as passing:
+        if avatar is not None and shot is not None and given.output is not None:
+            made = perform.film(avatar, passing, shot, given.output, console.progress)
+        else:
+            made = perform.exhausted(passing, console.progress)
+    result |= made
+    speed = made["frames"] / played.fps / max(made["seconds"], 1e-9)
+    result["times_real_time"] = round(speed, 2)
+    for path in (given.output, given.to):
+        if path is not None:
+            console.note(f"{path}: {made['frames']} frames at {played.fps:g} a second, {speed:.1f} times real time")
+    return result
+
+
+def _source(given: "Drive") -> str:
+    """Returns what drives; `audio` beside a motion is only its sound."""
+    named = [name for name in _SOURCES if getattr(given, name) is not None]
+    if len(named) > 1:
+        raise AvatarError(f"--{named[0]} and --{named[1]} do not go together; give one of them")
+    if not named and given.audio is None:
+        raise AvatarError("what shall drive it? give --audio, --text, --video, --motion or --live")
+    source = named[0] if named else "audio"
+    if source not in ("audio", "motion") and given.audio is not None:
+        raise AvatarError(f"--audio and --{source} do not go together; give one of them")
+    for name in ("transcript", "phones"):
+        if getattr(given, name) is not None and source != "audio":
+            raise AvatarError(f"--{name} tells what is said in --audio; it does not go with --{source}")
+    if given.same_person and source != "video":
+        raise AvatarError("--same-person is about --video; leave it out")
+    return source
+
+
+def _options(given: "Drive") -> RetargetOptions:
+    options = RetargetOptions(
+        relative=not given.absolute,
+        expression=given.expression,
+        gaze=given.gaze,
+        pose=given.pose,
+        strength=parse_settings(given.strength),
+    )
+    check(options)
+    return options
+
+
+def _played(given: "Drive", source: str, avatar: Avatar | None, options: RetargetOptions, console: Console) -> Played:
+    if source == "motion":
+        sound = None if given.audio is None else open_sound(given.audio)
+        motion = motions.read(given.motion or "")
+        return perform.of_motion(_at_rate(motion, given.fps), avatar, options, sound)
+    if source == "video":
+        path = given.video or Path()
+        return perform.of_video(path, avatar, options, given.same_person, console.progress)
+    speech = SpeechOptions(
+        fps=given.fps or 30.0,
+        life=LifeOptions(seed=given.seed) if given.life else None,
+        strength=options.strength,
+    )
+    sound, phones = _said(given, source)
+    if given.subtitles is not None and phones is not None:
+        write_phones(phones, given.subtitles)
+    return perform.of_speech(sound, avatar, speech, phones)
+
+
+def _said(given: "Drive", source: str) -> tuple[Sound | SoundFile, PhoneTrack | None]:
+    """Returns what is heard, and what is known of the phones."""
+    if source == "text":
+        from avatar3d.speech.espeak import say
+
+        return say(_words(given.text or ""), given.voice)
+    sound = open_sound(given.audio or "")
+    if given.phones is not None:
+        return sound, read_phones(given.phones)
+    if given.transcript is not None:
+        from avatar3d.speech.align import align
+
+        heard = read_sound(sound.path)
+        return sound, align(heard, _words(given.transcript), given.language)
+    return sound, None
+
+
+def _words(text: str) -> str:
+    """Returns words that were given as such, or in a text file."""
+    try:
+        path = Path(text)
+        if len(text) < 1024 and path.is_file():
+            return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise AvatarError(f"{text}: not a text file that can be read ({error})") from error
+    return text
+
+
+def _at_rate(motion, fps: float | None):
+    return motion if fps is None or fps == motion.fps else replace(motion, fps=fps)
+
+
+def _shot(given: "Drive", avatar: Avatar) -> Shot:
+    colour = COLOURS[given.background]
+    if given.view == "source" and avatar.motion is not None and "camera" in avatar.about:
+        camera = source_camera(avatar)
+        return Shot(camera.scaled(given.size / max(camera.width, camera.height)), False, colour)
+    return Shot(perform.front(given.size, given.yaw, given.pitch, given.zoom), True, colour)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

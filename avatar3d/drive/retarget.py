@@ -1,0 +1,253 @@
+"""One person's motion on another's avatar: relative to both their neutrals, and no further than the avatar can show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar3d import geometry, heads
+from avatar3d.core import Avatar, AvatarError, HeadModel, Motion, Pose, first_of
+
+REGIONS: Mapping[str, tuple[str, ...]] = {
+    "mouth": ("jaw", "mouth", "tongue", "cheekPuff"),
+    "brows": ("brow",),
+    "lids": ("eyeBlink", "eyeSquint", "eyeWide", "cheekSquint", "noseSneer"),
+    "gaze": ("eyeLook",),
+}
+"""Beginnings of the names of expressions by region; the joints are the region `head`."""
+_CALM = 0.1
+"""Share of the frames, the calmest, whose mean is the neutral."""
+_MARGIN = 0.25
+"""How much more of an expression an avatar may show than its clip did."""
+_TURN_MARGIN = 0.1
+"""Radians that joints may turn beyond what the clip showed."""
+_TURN_MOST = {"neck": 0.5, "head": 0.7, "eye_left": 0.6, "eye_right": 0.6}
+"""Radians about each axis that a joint turns at most; others, 0.3."""
+_BODY_MARGIN, _BODY_MOST = (0.1, 0.1, 0.1, 0.04, 0.03, 0.06), (0.35, 0.5, 0.3, 0.2, 0.2, 0.3)
+"""What the body may do beyond the clip, and at most: radians about x, y and z, then metres."""
+_OPPOSITE = (
+    ("jawLeft", "jawRight"),
+    ("mouthLeft", "mouthRight"),
+    *((f"eyeLookOut{s}", f"eyeLookIn{s}") for s in ("Left", "Right")),
+    *((f"eyeLookUp{s}", f"eyeLookDown{s}") for s in ("Left", "Right")),
+)
+"""Expressions that are two ends of one axis: their difference is what is transferred."""
+_SPOKEN = ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthPucker", "mouthClose", "mouthShrug")
+_SPOKEN_TOO = ("mouthRoll", "mouthPress", "tongueOut")
+"""Expressions that speech uses. Someone who talks throughout is never calm in them: their neutral is a low quantile."""
+_LOW = 0.1
+_FREE = ("eyeBlink", "eyeLook")
+"""Expressions that every avatar can show in full, whatever its clip did."""
+
+
+@dataclass(frozen=True)
+class RetargetOptions:
+    """What of another motion an avatar takes over, and how."""
+
+    relative: bool = True
+    """Transfer differences from the driver's neutral to the avatar's, not the values themselves."""
+    expression: bool = True
+    """Take over mouth, brows and lids."""
+    gaze: bool = True
+    """Take over the eyes."""
+    pose: bool = True
+    """Take over the turns of the head and the motion of the body."""
+    strength: Mapping[str, float] = field(default_factory=dict)
+    """By region (`mouth`, `brows`, `lids`, `gaze`, `head`): 1 as it is, 0 for none."""
+    clamp: bool = True
+    """Keep to what the avatar can show: the range of its own clip with a margin."""
+
+
+@dataclass(frozen=True)
+class Neutral:
+    """How somebody looks when nothing happens in their face."""
+
+    expression: Float[Tensor, " e"]
+    joints: Float[Tensor, "j 3"]
+    root: Float[Tensor, "4 4"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far each expression and joint of an avatar may go."""
+
+    high: Float[Tensor, " e"]
+    joints_low: Float[Tensor, "j 3"]
+    joints_high: Float[Tensor, "j 3"]
+    home: Float[Tensor, "4 4"]
+    """The root that body motion is measured from."""
+    body_low: Float[Tensor, "6"]
+    body_high: Float[Tensor, "6"]
+    """Of the body from there: rotation vector in radians, then metres."""
+
+
+def neutral_of(motion: Motion) -> Neutral:
+    """Returns the mean of a motion's calmest frames: eyes open, mouth and brows at rest, as far as it has any.
+
+    What speech moves is taken from the tenth of the frames that has the least of it: the lips meet in every clip.
+    """
+    expression = motion.pose.expression.double()
+    face = torch.tensor([not n.startswith("eyeLook") for n in motion.names])
+    # Closed lids count three times: a blink is no rest.
+    weight = torch.tensor([3.0 if n.startswith("eyeBlink") else 1.0 for n in motion.names], dtype=torch.float64)
+    typical = motion.pose.joints.double().median(0).values
+    busy = (expression * weight)[:, face].sum(1) + (motion.pose.joints.double() - typical).norm(dim=-1).sum(1)
+    calm = busy.sort(stable=True).indices[: max(1, round(_CALM * len(motion)))]
+    pose = motion.pose[calm]
+    middle = calm[int((pose.joints.double() - typical).flatten(1).norm(dim=1).argmin())]
+    spoken = torch.tensor([n.startswith((*_SPOKEN, *_SPOKEN_TOO)) for n in motion.names])
+    some = motion.pose.expression[:: 1 + len(motion) // 20_000]  # a quantile takes so many numbers, not more
+    low = some.quantile(_LOW, dim=0)
+    calmed = torch.where(spoken, torch.minimum(pose.expression.mean(0), low), pose.expression.mean(0))
+    return Neutral(calmed, pose.joints.mean(0), motion.pose.root[middle])
+
+
+def rest_of(avatar: Avatar) -> Neutral:
+    """Returns the avatar's neutral: of the clip it was fitted to, or the head at rest where it holds none."""
+    head = heads.load(avatar.head)
+    if avatar.motion is not None and len(avatar.motion):
+        return neutral_of(avatar.motion)
+    return Neutral(torch.zeros(len(head.expressions)), torch.zeros(len(head.joints), 3), torch.eye(4))
+
+
+def limits_of(avatar: Avatar) -> Limits:
+    """Returns what an avatar can show: what its clip showed and a margin; without a clip, all that a head can."""
+    head, rest = heads.load(avatar.head), rest_of(avatar)
+    most = torch.tensor([_TURN_MOST.get(name, 0.3) for name in head.joints])[:, None].expand(-1, 3)
+    high = torch.ones(len(head.expressions))
+    body = torch.tensor(_BODY_MOST)
+    if avatar.motion is None or not len(avatar.motion):
+        return Limits(high, -most, most.clone(), rest.root, -body, body)
+    pose = avatar.motion.pose
+    shown = pose.expression.amax(0) + _MARGIN
+    free = torch.tensor([n.startswith(_FREE) for n in head.expressions])
+    high = torch.where(free, high, shown.clamp(0, 1))
+    low, top = pose.joints.amin(0) - _TURN_MARGIN, pose.joints.amax(0) + _TURN_MARGIN
+    moved, margin = _moved(rest.root, pose.root), torch.tensor(_BODY_MARGIN)
+    body_low = torch.maximum(moved.amin(0) - margin, -body)
+    body_high = torch.minimum(moved.amax(0) + margin, body)
+    low, top = torch.maximum(low, -most), torch.minimum(top, most)
+    return Limits(high, low, top, rest.root, body_low, body_high)
+
+
+def retarget(
+    motion: Motion,
+    avatar: Avatar,
+    options: RetargetOptions = RetargetOptions(),
+    neutral: Neutral | None = None,
+) -> Motion:
+    """Returns a driver's motion as the avatar's.
+
+    Args:
+        motion: Of anybody, on the avatar's head model; a piece of a longer one if `neutral` is given.
+        avatar: Who shall do it.
+        options: What to take over.
+        neutral: The driver's; by default found in `motion`.
+
+    Raises:
+        AvatarError: Another head's joints or expressions, or an option out of range.
+    """
+    head = heads.load(avatar.head)
+    check(options)
+    if motion.names != tuple(head.expressions) or motion.pose.joints.shape[1] != len(head.joints):
+        raise AvatarError(f"motion: not on head '{avatar.head}'; read it with avatar3d.motions or track it anew")
+    rest, start = rest_of(avatar), neutral or neutral_of(motion)
+    pose = motion.pose
+    expression = _expression(pose.expression, start, rest, motion.names, options)
+    joints, root = _turned(pose, start, rest, head, options)
+    out = Motion(Pose(expression, joints, root), motion.fps, motion.names)
+    return clamped(out, limits_of(avatar)) if options.clamp else out
+
+
+def clamped(motion: Motion, limits: Limits) -> Motion:
+    """Returns a motion within limits; joints and body bend gently: a turn slows down, it does not hit a wall."""
+    pose = motion.pose
+    expression = torch.minimum(pose.expression.clamp(min=0), limits.high.to(pose.expression))
+    joints = _bent(pose.joints, limits.joints_low.to(pose.joints), limits.joints_high.to(pose.joints))
+    home = limits.home.to(pose.root)
+    body = _bent(_moved(home, pose.root), limits.body_low.to(pose.root), limits.body_high.to(pose.root))
+    root = home @ geometry.rigid(geometry.rotvec_to_matrix(body[:, :3]), body[:, 3:])
+    return replace(motion, pose=replace(pose, expression=expression, joints=joints, root=root))
+
+
+def scaled(motion: Motion, strength: Mapping[str, float]) -> Motion:
+    """Returns a motion with regions made stronger or weaker; see `RetargetOptions.strength`."""
+    if not strength:
+        return motion
+    pose = motion.pose
+    gain = torch.tensor([strength.get(region_of(name), 1.0) for name in motion.names]).to(pose.expression)
+    joints = pose.joints * strength.get("head", 1.0)
+    return replace(motion, pose=replace(pose, expression=(pose.expression * gain).clamp(0, 1), joints=joints))
+
+
+def region_of(name: str) -> str:
+    """Returns the region of an expression.
+
+    >>> region_of("jawOpen")
+    'mouth'
+    """
+    return next(region for region, starts in REGIONS.items() if name.startswith(starts))
+
+
+def check(options: RetargetOptions) -> None:
+    """Raises an `AvatarError` for a strength of an unknown region or out of range."""
+    for region, value in options.strength.items():
+        first_of([*REGIONS, "head"], region)
+        if not 0 <= value <= 3:
+            raise AvatarError(f"strength of {region} is {value:g}; give a number from 0 to 3")
+
+
+def _expression(
+    given: Float[Tensor, "t e"], start: Neutral, rest: Neutral, names: tuple[str, ...], options: RetargetOptions
+) -> Float[Tensor, "t e"]:
+    take = torch.tensor([options.gaze if n.startswith("eyeLook") else options.expression for n in names])
+    gain = torch.tensor([options.strength.get(region_of(n), 1.0) for n in names]).to(given)
+    own = rest.expression.to(given)
+    if not options.relative:
+        return torch.where(take, (given * gain).clamp(0, 1), own)
+    change = (given - start.expression.to(given)) * gain
+    out = own + change
+    for one, other in _OPPOSITE:
+        a, b = first_of(names, one), first_of(names, other)
+        axis = own[a] - own[b] + change[:, a] - change[:, b]
+        out[:, a], out[:, b] = axis, -axis
+    return torch.where(take, out.clamp(0, 1), own)
+
+
+def _turned(
+    pose: Pose, start: Neutral, rest: Neutral, head: HeadModel, options: RetargetOptions
+) -> tuple[Float[Tensor, "t j 3"], Float[Tensor, "t 4 4"]]:
+    """Returns joints and roots."""
+    t = len(pose.joints)
+    eyes = torch.tensor([n.startswith("eye") for n in head.joints])
+    gain = torch.tensor([options.strength.get("gaze" if e else "head", 1.0) for e in eyes.tolist()])[:, None]
+    take = torch.where(eyes, torch.tensor(options.gaze), torch.tensor(options.pose))[:, None]
+    own = rest.joints.to(pose.joints)
+    if not options.relative:
+        joints = torch.where(take, pose.joints * gain.to(pose.joints), own)
+        return joints, pose.root if options.pose else rest.root.to(pose.root).expand(t, 4, 4)
+    turned = geometry.rotvec_to_matrix(start.joints.to(pose.joints)).mT @ geometry.rotvec_to_matrix(pose.joints)
+    change = geometry.matrix_to_rotvec(turned) * gain.to(pose.joints)
+    whole = geometry.rotvec_to_matrix(own) @ geometry.rotvec_to_matrix(change)
+    joints = torch.where(take, geometry.matrix_to_rotvec(whole), own)
+    base = rest.root.to(pose.root)
+    if not options.pose:
+        return joints, base.expand(t, 4, 4)
+    return joints, base @ geometry.rigid_inverse(start.root.to(pose.root)) @ pose.root
+
+
+def _moved(home: Float[Tensor, "4 4"], root: Float[Tensor, "t 4 4"]) -> Float[Tensor, "t 6"]:
+    """Returns the rotation vector and the shift of the body from its home, in the body's own axes."""
+    change = geometry.rigid_inverse(home) @ root
+    return torch.cat([geometry.matrix_to_rotvec(change[:, :3, :3]), change[:, :3, 3]], dim=1)
+
+
+def _bent(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Returns x in [low, high]: itself over the inner 70 % of that range, then ever less."""
+    middle, half = (low + high) / 2, (high - low) / 2
+    x, knee = x - middle, 0.7 * half
+    room = (half - knee).clamp(min=1e-6)
+    beyond = (x.abs() - knee).clamp(min=0)
+    return middle + x.sign() * (torch.minimum(x.abs(), knee) + room * torch.tanh(beyond / room))

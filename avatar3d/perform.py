@@ -1,0 +1,193 @@
+"""Verbs joined for driving: from a motion file, a video or speech to a film or a motion file, in bounded memory."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from avatar3d import geometry, motions
+from avatar3d.core import Avatar, AvatarError, Camera, Motion
+from avatar3d.drive.retarget import Neutral, RetargetOptions, neutral_of, rest_of, retarget
+from avatar3d.drive.stream import SpeechOptions, speech, spoken_by
+from avatar3d.pipeline import Progress, fraction, quiet, stage
+from avatar3d.speech.phones import PhoneTrack
+from avatar3d.speech.sound import Resampler, Sound, SoundFile
+
+BLOCK = 250
+"""Frames of a motion taken at a time."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """A motion on its way to the renderer."""
+
+    blocks: Iterable[Motion]
+    """Pieces in order; read once."""
+    fps: float
+    frames: int
+    """How many there will be, to show progress; 0 where nobody knows."""
+    sound: Sound | SoundFile | None = None
+    """Begins with the first frame."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """How a film is taken."""
+
+    camera: Camera
+    at_rest: bool
+    """Whether the camera looks at a head at rest at the origin; else it is the one that saw the avatar's clip."""
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+def of_motion(
+    motion: Motion, avatar: Avatar | None, options: RetargetOptions, sound: Sound | SoundFile | None = None
+) -> Played:
+    """Returns a motion as the avatar's own, or as it is where there is no avatar."""
+    neutral = neutral_of(motion) if avatar is not None and options.relative else None
+    pieces = _pieces(motion) if avatar is None else taken_over(_pieces(motion), avatar, options, neutral)
+    return Played(pieces, motion.fps, len(motion), sound)
+
+
+def of_video(
+    source: Path,
+    avatar: Avatar | None,
+    options: RetargetOptions,
+    same_person: bool = False,
+    progress: Progress = quiet,
+) -> Played:
+    """Returns what somebody does in a video, with its sound.
+
+    Args:
+        source: The video.
+        avatar: Who shall do it; None for the driver's motion as it was tracked.
+        options: What to take over.
+        same_person: The driver is the avatar's person: identity and focal length are known, values are taken over as
+            they are.
+        progress: Called while it works.
+
+    Raises:
+        AvatarError: No face in the video, or no avatar for `same_person`.
+    """
+    from avatar3d.capture import CaptureOptions, capture
+    from avatar3d.track import track
+
+    clip = capture(source, CaptureOptions(matte=False), progress=stage(progress, "capture"))
+    if same_person and avatar is None:
+        raise AvatarError("the same person as whom? give the avatar")
+    known = avatar if same_person else None
+    focal = (known.about.get("camera") or {}).get("K", [[None]])[0][0] if known is not None else None
+    identity = known.identity if known is not None else None
+    solved = track(clip, identity=identity, focal=focal, progress=fraction(progress, "track"))
+    motion = replace(solved.motion, pose=replace(solved.motion.pose, soft=None))
+    sound = Sound(clip.audio, clip.rate) if clip.audio is not None and clip.rate else None
+    if same_person:
+        options = replace(options, relative=False)
+    return of_motion(motion, avatar, options, sound)
+
+
+def of_speech(
+    sound: Sound | SoundFile, avatar: Avatar | None, options: SpeechOptions, phones: PhoneTrack | None = None
+) -> Played:
+    """Returns what a face does that says what is heard; see `drive.speech`."""
+    pieces = speech(sound, options, phones)
+    if avatar is not None:
+        pieces = (spoken_by(piece, avatar) for piece in pieces)
+    return Played(pieces, options.fps, math.ceil(sound.seconds * options.fps - 1e-9), sound)
+
+
+def taken_over(
+    blocks: Iterable[Motion], avatar: Avatar, options: RetargetOptions, neutral: Neutral | None
+) -> Iterator[Motion]:
+    """Yields pieces of a motion as the avatar's; see `retarget`."""
+    for block in blocks:
+        yield retarget(block, avatar, options, neutral)
+
+
+def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Progress = quiet) -> dict[str, float]:
+    """Writes a video of the avatar and returns `frames` and `seconds` of work.
+
+    Raises:
+        AvatarError: The motion has no frames, or the file cannot be written.
+    """
+    from avatar3d.render import frames
+    from avatar3d.render.video import write_video
+
+    home = geometry.rigid_inverse(rest_of(avatar).root) if shot.at_rest else None
+
+    def pictures() -> Iterator[np.ndarray]:
+        done = 0
+        for block in played.blocks:
+            pose = block.pose if home is None else replace(block.pose, root=home.to(block.pose.root) @ block.pose.root)
+            for picture in frames(avatar, pose, shot.camera, shot.background):
+                yield picture
+                done += 1
+                progress("render", done, max(played.frames, done))
+
+    clock = time.perf_counter()
+    blocks, rate = sound_blocks(played.sound)
+    count = write_video(output, pictures(), played.fps, blocks, rate)
+    return {"frames": count, "seconds": time.perf_counter() - clock}
+
+
+def exhausted(played: Played, progress: Progress = quiet) -> dict[str, float]:
+    """Lets a motion pass without a picture and returns `frames` and `seconds` of work."""
+    clock, done = time.perf_counter(), 0
+    for block in played.blocks:
+        done += len(block)
+        progress("motion", done, max(played.frames, done))
+    return {"frames": done, "seconds": time.perf_counter() - clock}
+
+
+def noted(played: Played, path: Path | None) -> "contextlib.AbstractContextManager[Played]":
+    """Returns a context that gives the same motion, which on its way is also written to a file for other tools."""
+    return contextlib.nullcontext(played) if path is None else _noted(played, path)
+
+
+@contextlib.contextmanager
+def _noted(played: Played, path: Path) -> Iterator[Played]:
+    with motions.MotionWriter.open(path, played.fps) as writer:
+
+        def written() -> Iterator[Motion]:
+            for block in played.blocks:
+                writer.add(block)
+                yield block
+
+        yield replace(played, blocks=written())
+
+
+def sound_blocks(sound: Sound | SoundFile | None) -> tuple[Iterator[np.ndarray] | None, int]:
+    """Returns sound in blocks at a rate that a film can hold, and that rate."""
+    from avatar3d.render.video import SOUND_RATES
+
+    if sound is None:
+        return None, 0
+    blocks = iter((sound.samples,)) if isinstance(sound, Sound) else sound.blocks()
+    if sound.rate in SOUND_RATES:
+        return blocks, sound.rate
+    return _resampled(blocks, sound.rate, 48000), 48000
+
+
+def front(size: int, yaw: float, pitch: float, zoom: float) -> Camera:
+    """Returns the camera before a head at rest."""
+    from avatar3d.render.path import view
+
+    return view(yaw, pitch, (size, size), zoom)
+
+
+def _pieces(motion: Motion) -> Iterator[Motion]:
+    for start in range(0, len(motion), BLOCK):
+        yield replace(motion, pose=motion.pose[start : start + BLOCK])
+
+
+def _resampled(blocks: Iterator[np.ndarray], rate: int, to: int) -> Iterator[np.ndarray]:
+    channels: list[Resampler] = []
+    for block in blocks:
+        channels = channels or [Resampler(rate, to) for _ in block]
+        yield np.stack([change.push(row) for change, row in zip(channels, block, strict=True)])
+    if channels:
+        yield np.stack([change.flush() for change in channels])
