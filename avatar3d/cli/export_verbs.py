@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
 from avatar3d.cli.command import Command, Out
 from avatar3d.cli.console import Console
 from avatar3d.core import Avatar, AvatarError, Pose
-
-if TYPE_CHECKING:
-    from avatar3d.export import ExportOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +47,15 @@ class Export(Command):
         if to in FORMATS and FORMATS[to].suffixes:
             check_writable(self.output)
         avatar = import_avatar(self.avatar)
-        options = ExportOptions(
-            pose=self._pose(avatar), axes=self.frame, version=self.version, frames=self.frames,
-            progress=lambda stage, done, total: console.progress(stage, done, total),
-        )  # fmt: skip
-        made = export(avatar, self.output, to, self._sized(options))
+        if self.size is not None and not 16 <= self.size <= 8192:
+            raise AvatarError(f"--size {self.size}: give 16 to 8192 pixels")
+        options = ExportOptions(self._pose(avatar), self.frame, self.version, self.size, self.frames, console.progress)
+        made = export(avatar, self.output, to, options)
         told = ", ".join(
             f"{made[name]:,} {name}" for name in ("splats", "triangles", "frames", "bytes") if name in made
         )
         console.note(f"{self.output}: {to}, {told}")
         return made
-
-    def _sized(self, options: "ExportOptions") -> "ExportOptions":
-        if self.size is None:
-            return options
-        if not 16 <= self.size <= 8192:
-            raise AvatarError(f"--size {self.size}: give 16 to 8192 pixels")
-        return replace(options, size=self.size)
 
     def _pose(self, avatar: Avatar) -> Pose | None:
         import torch

@@ -21,8 +21,8 @@ class ExportOptions:
     what tools for 3D Gaussian splatting show upright), or whichever the format is read in."""
     version: int | None = None
     """Of formats that have several."""
-    size: int = 512
-    """Side of pictures and textures, pixels."""
+    size: int | None = None
+    """Side of a texture (1024 if None) or of pictures (512), pixels."""
     frames: int | None = None
     """Most frames of the avatar's performance; None for all."""
     progress: Callable[[str, int, int], None] = field(default=lambda stage, done, total: None)

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Binding, Gaussians, Pose
-from avatar3d.geometry import quat_product
+from avatar3d.geometry import matrix_to_quat, quat_product
 from avatar3d.heads.scene import NAME as SCENE
+from avatar3d.ops.reference import sh_values
 from avatar3d.render.image import world_splats
 
 C0 = 0.28209479177387814
@@ -40,6 +41,26 @@ def turned(gaussians: Gaussians) -> Gaussians:
         gaussians.log_scales,
         gaussians.logits,
         gaussians.sh * flipped[:, None],
+    )
+
+
+def rotated(gaussians: Gaussians, turn: Float[Tensor, "3 3"]) -> Gaussians:
+    """Returns splats turned about the origin, their view-dependent colours with them."""
+    eye = torch.eye(3, dtype=turn.dtype)
+    if torch.equal(turn, eye):
+        return gaussians
+    quat = matrix_to_quat(turn).expand_as(gaussians.quats)
+    bases = gaussians.sh.shape[-2]
+    # A turned function f(R^T d) is again a sum of the harmonics: its coefficients are solved for on fixed directions.
+    towards = torch.nn.functional.normalize(torch.randn(64, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    here, there = sh_values(towards.double(), bases), sh_values((towards @ turn).double(), bases)
+    mix = torch.linalg.lstsq(here, there).solution.to(gaussians.sh.dtype)
+    return Gaussians(
+        gaussians.means @ turn.mT,
+        quat_product(quat, gaussians.quats),
+        gaussians.log_scales,
+        gaussians.logits,
+        mix @ gaussians.sh,
     )
 
 

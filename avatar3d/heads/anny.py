@@ -68,6 +68,11 @@ class AnnyHead:
     about: Mapping[str, str]
     """Licence, provenance and format of the data."""
 
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """The joint that each joint hangs on; -1 is the torso."""
+        return _PARENTS
+
     def rest(self, identity: Float[Tensor, "*i s"]) -> Float[Tensor, "*i v 3"]:
         """Returns neutral vertices in head space, metres."""
         flat = identity @ self.modes.flatten(1)
