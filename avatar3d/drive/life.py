@@ -15,6 +15,7 @@ import torch
 from avatar3d import geometry, heads
 from avatar3d.core import AvatarError, HeadModel, Motion, Pose, first_of
 from avatar3d.drive.eyes import Blinks, Gaze, Look
+from avatar3d.drive.rotations import composed
 from avatar3d.drive.sway import Breath, Noise
 
 _SLOW, _QUICK = 2.4, 0.7
@@ -189,7 +190,7 @@ class Life:
         for name, degrees in turns.items():
             if name in self._joints and any(degrees):
                 j = self._joints.index(name)
-                joints[j] = _composed([math.radians(x) for x in degrees], joints[j].tolist())
+                joints[j] = composed([math.radians(x) for x in degrees], joints[j].tolist())
 
     def _look(self, expression: np.ndarray, joints: np.ndarray, columns: "_Columns", look: Look) -> None:
         """Writes the gaze into the eyeLook weights, which turn eyeballs and move lids, on top of the motion's own."""
@@ -264,24 +265,6 @@ def _eye_centre(model: HeadModel, side: str) -> float:
     pose = Pose(torch.zeros(len(model.expressions)), torch.zeros(len(model.joints), 3), torch.eye(4))
     eye = model.regions[f"eye_{side.lower()}"] > 0.5
     return float(model.vertices(torch.zeros(len(model.identities)), pose)[eye, 0].mean())
-
-
-def _composed(first: Sequence[float], then: Sequence[float]) -> list[float]:
-    """Returns the rotation vector of `first` after `then`, in scalars: the same bits for any number of frames."""
-    (aw, ax, ay, az), (bw, bx, by, bz) = _quat(first), _quat(then)
-    w = aw * bw - ax * bx - ay * by - az * bz
-    x = aw * bx + ax * bw + ay * bz - az * by
-    y = aw * by - ax * bz + ay * bw + az * bx
-    z = aw * bz + ax * by - ay * bx + az * bw
-    length = math.sqrt(x * x + y * y + z * z)
-    scale = 2.0 if length < 1e-12 else 2.0 * math.atan2(length, abs(w)) / length
-    return [math.copysign(scale, w) * v for v in (x, y, z)]
-
-
-def _quat(rotvec: Sequence[float]) -> tuple[float, float, float, float]:
-    angle = math.sqrt(sum(v * v for v in rotvec))
-    scale = 0.5 if angle < 1e-9 else math.sin(angle / 2) / angle
-    return (math.cos(angle / 2), *(scale * v for v in rotvec))  # type: ignore[return-value]
 
 
 def _still(count: int) -> torch.Tensor:

@@ -118,9 +118,8 @@ def test_eyes_meet_at_the_target_while_the_head_turns(target: tuple[float, float
     eyes = HEAD.joint_transforms(torch.zeros(len(HEAD.identities)), motion.pose)[:, 2:4]
     yaw, pitch = (math.radians(x) for x in target)
     aim = 0.7 * torch.tensor([math.sin(yaw) * math.cos(pitch), -math.sin(pitch), math.cos(yaw) * math.cos(pitch)])
-    centre = geometry.apply(eyes, HEAD.rest_joints(torch.zeros(len(HEAD.identities)))[2:4, None].expand(60, 2, 1, 3))[
-        :, :, 0
-    ]  # type: ignore[attr-defined]
+    rest = HEAD.rest_joints(torch.zeros(len(HEAD.identities)))[2:4]  # type: ignore[attr-defined]
+    centre = geometry.apply(eyes, rest[:, None].expand(60, 2, 1, 3))[:, :, 0]
     wanted = torch.nn.functional.normalize(aim - centre, dim=-1)
     error = torch.rad2deg(torch.acos((wanted * eyes[..., :3, 2]).sum(-1).clamp(-1, 1)))
     assert error.max() < 1.5
