@@ -21,7 +21,8 @@ SH0 = 0.28209479177387814
 # Of the distance between splats: wide enough to close the surface, narrow enough to stay sharp.
 _WIDTH, _THICKNESS = 0.62, 0.15
 _SMALLEST = 2e-5  # metres: collapsed triangles have no extent, and its logarithm must stay finite
-_OPAQUE = 2.0  # logit, 0.88
+OPAQUE = 2.0
+"""Logit of the surface, 0.88."""
 _WISP = -1.4  # logit, 0.2: hair that the frames must first ask for
 _SEEN = 0.05  # share of a splat that some view must show before its colour is measured, not made up
 _BESIDE = 8  # views that decide on what stands beside the head model
@@ -38,6 +39,8 @@ class Start:
     """What each belongs to, as `unseen.parts` numbers it."""
     least_logits: Float[Tensor, " n"]
     """How far each may fade: surface that no view shows against the background stays closed."""
+    facing: Float[Tensor, " n"]
+    """Largest cosine between its surface and the way to a camera."""
 
 
 def rest_pose(head: HeadModel) -> Pose:
@@ -107,7 +110,7 @@ def _on_mesh(head: HeadModel, rest: Tensor, lift: Tensor, count: int) -> tuple[t
     quats = torch.zeros(len(means), 4)
     quats[:, 0] = 1
     colours = (unseen.default_colours(head, binding) - 0.5) / SH0
-    gaussians = Gaussians(means, quats, log_scales, torch.full((len(means),), _OPAQUE), colours[:, None])
+    gaussians = Gaussians(means, quats, log_scales, torch.full((len(means),), OPAQUE), colours[:, None])
     return (gaussians, binding), places.spacing
 
 
@@ -168,10 +171,11 @@ def coloured(
     """
     total, blend = torch.zeros(len(gaussians)), torch.zeros(len(gaussians), 3)
     shown, outside = torch.zeros(len(gaussians)), torch.zeros(len(gaussians), dtype=torch.bool)
+    facing = torch.full((len(gaussians),), -1.0)
     for row in rows.tolist():
-        posed = pose_splats(
-            gaussians, binding, None, head.vertices(identity, views.pose[row]), head.faces, views.pose[row]
-        )
+        vertices = head.vertices(identity, views.pose[row])
+        posed = pose_splats(gaussians, binding, None, vertices, head.faces, views.pose[row])
+        facing = torch.maximum(facing, cosine(posed, vertices, head, binding, views.camera.at(row)))
         seen = seen_in(posed, views, row)
         total, blend = total + seen.weight, blend + seen.weight[:, None] * seen.colour
         shown = torch.maximum(shown, seen.share * seen.person)
@@ -182,8 +186,8 @@ def coloured(
     points = pose_splats(gaussians, binding, None, rest, head.faces, rest_pose(head)).means
     default, marked = unseen.default_colours(head, binding), unseen.marked(head, binding)
     colours = unseen.fill(colours, shown > _SEEN, points, part, default, marked)
-    least = torch.where(outside | (gaussians.logits < _OPAQUE), -torch.inf, _OPAQUE - 0.3)
-    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, least)
+    least = torch.where(outside | (gaussians.logits < OPAQUE), -torch.inf, OPAQUE - 0.3)
+    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, least, facing)
 
 
 @dataclass(frozen=True)
@@ -219,6 +223,14 @@ def beside(posed: Gaussians, views: Views, row: int) -> Bool[Tensor, " n"]:
     """Returns which splats have their centre on the background of a view."""
     inside, line, column = _pixels(posed, views.camera.at(row))
     return inside & (views.masks[row][line, column] < 64)
+
+
+def cosine(
+    posed: Gaussians, vertices: Float[Tensor, "v 3"], head: HeadModel, binding: Binding, camera: Camera
+) -> Float[Tensor, " n"]:
+    """Returns the cosines between the surface under each splat and the way from the splat to a camera."""
+    normals = face_frames(vertices, head.faces).rotation[binding.face, :, 1]
+    return (torch.nn.functional.normalize(camera.position - posed.means, dim=-1) * normals).sum(-1)
 
 
 def _pixels(posed: Gaussians, camera: Camera) -> tuple[Bool[Tensor, " n"], Int[Tensor, " n"], Int[Tensor, " n"]]:

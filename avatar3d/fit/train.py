@@ -13,22 +13,15 @@ from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel, Motion, Pose, Track
 from avatar3d.fit import loss, state, unseen
 from avatar3d.fit.corrections import Corrector, over_time
+from avatar3d.fit.limits import Limits, limits
 from avatar3d.fit.options import FitOptions
-from avatar3d.fit.start import SH0, Start, beside, rest_pose, seen_in, spread, start
+from avatar3d.fit.start import SH0, Start, beside, cosine, rest_pose, seen_in, spread, start
 from avatar3d.fit.views import Views, batch, draw, load
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
-from avatar3d.rig.frames import face_frames
 
 _BASIS_BEGINS = 0.12  # share of the fit after which blendshapes and pose corrections join: first the average face
 _PERCEIVED_FROM = 0.6  # share of the fit after which crops are compared by LPIPS: first everything finds its place
-_LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 1.5  # of log scales, either way from the start
-# A photo may show less than a pixel of each splat: what it cannot tell apart must not open gaps in the surface or
-# split into specks that balance each other. Logarithm of the size, its multiple, and degree-0 coefficient.
-_PHOTO_SHRINK, _PHOTO_REACH, _PHOTO_COLOURS = 0.35, 0.7, 0.9
-# Least log growth of a photo's skin splats along and across the surface. The blur of a pixel hides gaps between smaller
-# ones in the photo; from nearer or from the side the dark of the mouth would show through them.
-_PHOTO_SKIN = (0.15, 0.0, 0.15)
 _SHOWS, _ROUNDS = 0.5, 3  # pixels' worth of a splat that was put back which a view must not show; looks at most
 
 
@@ -107,7 +100,9 @@ def steps(
     run = state.begin(first.gaussians, head, blendshapes, corrected, options.seed)
     if checkpoint is not None and checkpoint.exists():
         state.resume(run, checkpoint, print_of)
-    fitting = _Fitting(head, track, views, corrector, first, run, options, loss.feature_vertices(head), total)
+    fitting = _Fitting(
+        head, track, views, corrector, first, limits(first, photo), run, options, loss.feature_vertices(head), total
+    )
     while run.step < total:
         rows, background = draw(run.step, size, len(views), options.seed)
         value, psnr = fitting.step(rows, background)
@@ -126,6 +121,7 @@ class _Fitting:
     views: Views
     corrector: Corrector
     first: Start
+    limits: Limits
     run: state.State
     options: FitOptions
     features: list[Tensor]
@@ -159,17 +155,7 @@ class _Fitting:
         held = frozenset() if warm else frozenset({"basis", "network", "view"})
         run.advance(share, moment, held, self.options.pace if len(self.views) > 1 else 1.0)
         with torch.no_grad():
-            shrink = _LARGEST_SHRINK if len(self.views) > 1 else _PHOTO_SHRINK
-            least = begun.log_scales - shrink
-            if len(self.views) == 1:
-                skin = (self.first.part == unseen.SKIN)[:, None]
-                least = torch.where(skin, begun.log_scales + begun.log_scales.new_tensor(_PHOTO_SKIN), least)
-            run.parameters["log_scales"].clamp_(min=least, max=begun.log_scales + _LARGEST_GROWTH)
-            if len(self.views) == 1:
-                reach = _PHOTO_REACH * begun.scales.amax(-1, keepdim=True)
-                run.parameters["means"].clamp_(min=begun.means - reach, max=begun.means + reach)
-                run.parameters["logits"].clamp_(min=self.first.least_logits)
-                run.parameters["sh"].clamp_(min=begun.sh - _PHOTO_COLOURS, max=begun.sh + _PHOTO_COLOURS)
+            self.limits.hold(run.parameters)
             error = (render.rgb.clamp(0, 1) - now.target).square().mean()
         return value.item(), -10 * math.log10(max(error.item(), 1e-10))
 
@@ -285,8 +271,6 @@ class _Fitting:
                 if splats is self.first.gaussians:
                     shown[beside(posed, self.views, row)] = 1.0
                 else:
-                    towards = self.views.camera.at(row).position - posed.means
-                    normals = face_frames(vertices, self.head.faces).rotation[self.first.binding.face, :, 1]
-                    cosine = (torch.nn.functional.normalize(towards, dim=-1) * normals).sum(-1)
-                    facing = torch.where(seen.share > unseen.PLAIN, torch.maximum(facing, cosine), facing)
+                    slant = cosine(posed, vertices, self.head, self.first.binding, self.views.camera.at(row))
+                    facing = torch.where(seen.share > unseen.PLAIN, torch.maximum(facing, slant), facing)
         return unseen.known(shown, facing, self.first.part == unseen.SKIN)

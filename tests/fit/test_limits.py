@@ -1,0 +1,50 @@
+"""How far splats may go."""
+
+import torch
+
+from avatar3d.core import Binding, Gaussians
+from avatar3d.fit.limits import limits
+from avatar3d.fit.start import Start
+from avatar3d.fit.unseen import HAIR, SKIN
+
+
+def begun() -> Start:
+    """Skin in plain view, skin at a slant, the same where a frame shows the background, and hair at a slant."""
+    gaussians = Gaussians(
+        torch.zeros(4, 3),
+        torch.tensor([[1.0, 0, 0, 0]] * 4),
+        torch.zeros(4, 3),
+        torch.full((4,), 2.0),
+        torch.zeros(4, 1, 3),
+    )
+    binding = Binding(torch.zeros(4, dtype=torch.long), torch.full((4, 3), 1 / 3))
+    part = torch.tensor([SKIN, SKIN, SKIN, HAIR])
+    least = torch.tensor([1.7, 1.7, -torch.inf, 1.7])
+    return Start(gaussians, binding, part, least, facing=torch.tensor([0.9, 0.2, 0.2, 0.2]))
+
+
+def strayed(photo: bool) -> dict[str, torch.Tensor]:
+    first = begun()
+    values = {name: x.clone() for name, x in vars(first.gaussians).items()}
+    values["log_scales"] -= 9.0
+    values["logits"] -= 9.0
+    values["means"] += 9.0
+    values["sh"] += 9.0
+    limits(first, photo).hold(values)
+    return values
+
+
+def test_a_clip_keeps_skin_closed_that_it_shows_at_a_slant():
+    found = strayed(photo=False)
+    shrunk, faded = found["log_scales"].amin(-1), found["logits"]
+    assert shrunk[1] > shrunk[0] and torch.equal(shrunk[[0, 2, 3]], torch.full((3,), shrunk[0].item()))
+    assert faded.tolist()[1] == torch.tensor(1.7).item() and (faded[[0, 2, 3]] == -7).all()
+    assert (found["means"][1] < 1).all() and (found["means"][[0, 2, 3]] == 9).all()
+    assert (found["sh"] == 9).all()
+
+
+def test_a_photo_holds_every_splat():
+    found = strayed(photo=True)
+    assert (found["means"] < 1).all() and (found["sh"] < 1).all()
+    assert (found["log_scales"][:3, [0, 2]] > 0).all() and (found["log_scales"] > -0.5).all()
+    assert found["logits"].tolist()[2] == -7
