@@ -11,7 +11,7 @@ from typing import Any
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, first_of
-from avatar3d.export import avatar_glb, compressed_ply, mesh_glb, ply, sog, splat_file, spz
+from avatar3d.export import avatar_glb, compressed_ply, html, mesh_glb, ply, sog, splat_file, spz
 from avatar3d.export.formats import ExportOptions, Format, SplatFormat
 from avatar3d.export.reading import import_avatar
 from avatar3d.export.splats import posed_splats, turned
@@ -47,6 +47,7 @@ def _writer(kind: SplatFormat):
 FORMATS: dict[str, Format] = {
     **{name: Format(kind.what, kind.suffixes, _writer(kind)) for name, kind in SPLATS.items()},
     "glb": Format("glTF: splats with 52 shapes, a skin and an animation", (".glb",), avatar_glb.write),
+    "html": html.HTML,
     "mesh-glb": Format("glTF: textured mesh with 52 shapes and a skin", (".mesh.glb",), mesh_glb.write),
 }
 """What `export` writes, by name on the command line."""

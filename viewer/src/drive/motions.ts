@@ -1,0 +1,116 @@
+// Motion files: Live Link Face CSV and ARKit JSON, columns matched by name.
+import type { Header } from "../engine/payload";
+import type { Motion } from "../engine/protocol";
+import { eulerVector } from "./performer";
+
+const ANGLES = ["headyaw", "headpitch", "headroll", "lefteyeyaw", "lefteyepitch", "lefteyeroll", "righteyeyaw", "righteyepitch", "righteyeroll"];
+const MOST = 200_000; // frames: more than an hour
+
+interface Table {
+  names: string[];
+  rows: number[][];
+  fps: number;
+  /** Rotation vector of the head in each frame, radians. */
+  turns?: number[][];
+}
+
+/** Reads a motion for a head. Throws an Error that names what is wrong. */
+export function readMotion(text: string, name: string, header: Header): { motion: Motion; missing: string[] } {
+  const table = text.trimStart().startsWith("{") || text.trimStart().startsWith("[") ? fromJson(text, name) : fromCsv(text, name);
+  if (!table.rows.length) throw new Error(`${name}: no frames in it`);
+  if (table.rows.length > MOST) throw new Error(`${name}: ${table.rows.length} frames; the player plays up to ${MOST}`);
+  const frames = table.rows.length, e = header.expressions.length, j = header.joints.length;
+  const motion: Motion = {
+    fps: table.fps, frames, root: null, soft: null,
+    expression: new Float32Array(frames * e), joints: new Float32Array(frames * j * 3),
+  };
+  const lower = header.expressions.map((x) => x.toLowerCase()), missing: string[] = [];
+  const angle = new Map<string, number>();
+  table.names.forEach((column, c) => {
+    const plain = column.toLowerCase(), at = lower.indexOf(plain);
+    if (at >= 0) table.rows.forEach((row, t) => (motion.expression[t * e + at] = Math.min(1, Math.max(0, row[c]))));
+    else if (ANGLES.includes(plain)) angle.set(plain, c);
+    else if (plain !== "_neutral") missing.push(column);
+  });
+  if (missing.length === table.names.length) throw new Error(`${name}: no column is a name of ARKit, such as jawOpen`);
+  turnJoints(motion, table, header, angle);
+  return { motion, missing };
+}
+
+/**
+ * Live Link Face gives yaw, pitch and roll of the head in radians; Unreal's axes are left-handed: yaw is positive to the
+ * person's right, roll tips the crown to the left. Gaze comes as eyeLook weights, too, in every file of the app: turning
+ * the eyes by both would do it twice.
+ */
+function turnJoints(motion: Motion, table: Table, header: Header, angle: Map<string, number>): void {
+  const columns = ["headyaw", "headpitch", "headroll"].map((x) => angle.get(x) ?? -1), j = header.joints.length;
+  const most = table.rows.reduce((m, row) => Math.max(m, ...columns.map((c) => Math.abs(row[c] ?? 0))), 0);
+  const unit = most > Math.PI ? 1 : 180 / Math.PI;
+  table.rows.forEach((row, t) => {
+    const [yaw, pitch, roll] = columns.map((c) => (row[c] ?? 0) * unit);
+    put(t, table.turns?.[t] ?? eulerVector(-yaw, pitch, -roll));
+  });
+  function put(t: number, v: number[]): void {
+    for (const [joint, share] of [["neck", 0.4], ["head", 0.6]] as const) {
+      const at = header.joints.indexOf(joint);
+      if (at >= 0) for (let c = 0; c < 3; c++) motion.joints[3 * (t * j + at) + c] = share * v[c];
+    }
+  }
+}
+
+function fromCsv(text: string, name: string): Table {
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/).filter((x) => x.trim());
+  const head = (lines.shift() ?? "").split(",").map((x) => x.trim());
+  const skip = new Set(["timecode", "blendshapecount", "time", "timestamp", "frame"]);
+  const kept = head.map((_, c) => c).filter((c) => !skip.has(head[c].toLowerCase()));
+  const rows = lines.map((line, i) => {
+    const cells = line.split(",");
+    if (cells.length < head.length) throw new Error(`${name}: line ${i + 2} has ${cells.length} of ${head.length} columns`);
+    return kept.map((c) => number(cells[c], `${name}: line ${i + 2}, ${head[c]}`));
+  });
+  const code = head.findIndex((x) => x.toLowerCase() === "timecode");
+  const times = code >= 0 ? lines.map((x) => seconds(x.split(",")[code])) : [];
+  const time = head.findIndex((x) => ["time", "timestamp"].includes(x.toLowerCase()));
+  if (time >= 0) lines.forEach((x) => times.push(Number(x.split(",")[time])));
+  return { names: kept.map((c) => head[c]), rows, fps: rate(times) };
+}
+
+/** {names, frames: [{weights, time}], fps?} as chat avatars exchange it, or a list of {name: value}. */
+function fromJson(text: string, name: string): Table {
+  let data: any;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    throw new Error(`${name}: not JSON`);
+  }
+  const frames: any[] = Array.isArray(data) ? data : (data.frames ?? []);
+  if (!Array.isArray(frames) || !frames.length) throw new Error(`${name}: no frames in it`);
+  const first = frames[0]?.blendshapes ?? frames[0]?.weights ?? frames[0];
+  const names: string[] = Array.isArray(first) ? (data.names ?? data.blendshapes ?? []) : Object.keys(first).filter((x) => typeof first[x] === "number" && x !== "time");
+  const rows = frames.map((frame, t) => {
+    const values = frame?.blendshapes ?? frame?.weights ?? frame;
+    return names.map((x, c) => number(Array.isArray(values) ? values[c] : values?.[x], `${name}: frame ${t}, ${x}`));
+  });
+  const times = frames.map((x) => x?.time).filter((x) => typeof x === "number");
+  const turns = frames.map((x) => (Array.isArray(x?.rotation) && x.rotation.length === 3 ? x.rotation.map(Number) : [0, 0, 0]));
+  return { names, rows, turns, fps: Number(data.fps) > 0 ? Number(data.fps) : rate(times) };
+}
+
+function number(value: unknown, where: string): number {
+  const x = typeof value === "string" ? Number(value.trim() || NaN) : value;
+  if (typeof x !== "number" || !Number.isFinite(x)) throw new Error(`${where}: not a number`);
+  return x;
+}
+
+/** Seconds of HH:MM:SS:FF.sub at 60 frames a second. */
+function seconds(code: string): number {
+  const [h, m, s, f] = code.trim().split(":").map(Number);
+  return h * 3600 + m * 60 + s + (f || 0) / 60;
+}
+
+/** Frames a second of rising times; 60 if they do not tell. */
+function rate(times: number[]): number {
+  const span = times.length > 1 ? times[times.length - 1] - times[0] : 0;
+  const fps = (times.length - 1) / span;
+  return span > 0 && fps > 1 && fps < 1000 ? Math.round(fps * 100) / 100 : 60;
+}
