@@ -7,6 +7,7 @@ weights of the 126 states without context; the 5000 states in context, the dicti
 The pairs of phones are counted in the wheel's dictionary, words weighted as often as they are used (`wordfreq`).
 """
 
+import itertools
 import struct
 import sys
 import zipfile
@@ -47,7 +48,7 @@ def pairs(dictionary: str, units: list[str]) -> np.ndarray:
             often, phones = word_frequency(word, "en"), said[word]
             first[phones[0]] += often
             last[phones[-1]] += often
-            for one, next_one in zip(phones, phones[1:], strict=False):
+            for one, next_one in itertools.pairwise(phones):
                 counts[one, next_one] += often
     counts += (1 - _PAUSE) * np.outer(last, first) / first.sum()
     counts[:, silence] += _PAUSE * last
