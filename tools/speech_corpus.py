@@ -1,4 +1,4 @@
-"""Speaks random sentences by free synthesizers and writes sound with exact phone times: what `train_phones.py` learns from.
+"""Speaks random sentences by free synthesizers and writes sound with exact phone times, for `train_phones.py`.
 
     python tools/speech_corpus.py espeak out/corpus --minutes 35
     python tools/speech_corpus.py flite out/corpus --minutes 40      # needs the program flite
@@ -23,7 +23,12 @@ from avatar3d.speech.phones import PhoneTrack, track_of
 from avatar3d.speech.sound import RATE, Sound, read_sound, resample
 from avatar3d.speech.visemes import read_label
 
-LANGUAGES = "en de es fr it pt nl ru pl cs sv da fi tr hu ro el hi id zh ko uk ca lt".split()
+# fmt: off
+LANGUAGES = (
+    "en", "de", "es", "fr", "it", "pt", "nl", "ru", "pl", "cs", "sv", "da", "fi", "tr", "hu", "ro", "el", "hi", "id", "zh",
+    "ko", "uk", "ca", "lt",
+)
+# fmt: on
 """Those that wordfreq and espeak-ng share and that differ most."""
 ESPEAK = {"zh": "cmn", "en": "en-us", "fr": "fr-fr"}
 VARIANTS = ["", "+m1", "+m3", "+m5", "+m7", "+f1", "+f2", "+f3", "+f4", "+f5", "+Andy", "+Annie", "+Gene", "+Lee"]
@@ -63,10 +68,9 @@ def by_flite(rng: np.random.Generator) -> Iterator[tuple[Sound, PhoneTrack]]:
         out = Path(folder) / "said.wav"
         while True:
             stretch = rng.uniform(0.8, 1.25)
-            command = ["flite", "-voice", str(rng.choice(FLITE)), "-psdur", "--setf", f"duration_stretch={stretch:.2f}"]
-            done = subprocess.run(
-                [*command, "-t", next(texts), "-o", str(out)], capture_output=True, text=True, check=True
-            )
+            how = ["-voice", str(rng.choice(FLITE)), "-psdur", "--setf", f"duration_stretch={stretch:.2f}"]
+            command = ["flite", *how, "-t", next(texts), "-o", str(out)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows, before = [], 0.0
             for pair in done.stdout.split():
                 name, _, end = pair.partition(":")
@@ -92,7 +96,7 @@ def by_piper(rng: np.random.Generator) -> Iterator[tuple[Sound, PhoneTrack]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    languages = ["en"] * 4 + LANGUAGES
+    languages = ["en"] * 4 + list(LANGUAGES)
     texts = {language: sentences(language, rng) for language in LANGUAGES}
     while True:
         chosen = [str(rng.choice(languages)) for _ in range(_BATCH)]
