@@ -25,8 +25,8 @@ from avatar3d.speech.visemes import read_label
 
 # fmt: off
 LANGUAGES = (
-    "en", "de", "es", "fr", "it", "pt", "nl", "ru", "pl", "cs", "sv", "da", "fi", "tr", "hu", "ro", "el", "hi", "id", "zh",
-    "ko", "uk", "ca", "lt",
+    "en", "de", "es", "fr", "it", "pt", "nl", "ru", "pl", "cs", "sv", "da", "fi", "tr", "hu", "ro", "el", "hi", "id",
+    "zh", "ko", "uk", "ca", "lt",
 )
 # fmt: on
 """Those that wordfreq and espeak-ng share and that differ most."""
