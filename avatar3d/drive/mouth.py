@@ -269,7 +269,7 @@ def strengths(track: PhoneTrack, count: int) -> Float[np.ndarray, " t"]:
     return out
 
 
-def as_motion(weights: Float[np.ndarray, "t 52"], fps: float, head: str = "anny") -> Motion:
+def as_motion(weights: Float[np.ndarray, "t 52"], fps: float | int, head: str = "anny") -> Motion:
     """Returns ARKit weights as a motion with the head at rest."""
     count = len(weights)
     pose = Pose(

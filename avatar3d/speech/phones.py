@@ -22,12 +22,12 @@ class Phone:
 
     phone: str
     """A symbol of `visemes.PHONES`."""
-    start: float
-    end: float
+    start: float | int
+    end: float | int
     """Seconds."""
     word: int = -1
     """Index in the track's `words`; -1 outside of words or where words are not known."""
-    strength: float = 1.0
+    strength: float | int = 1.0
     """How carefully it is articulated: 1 as usual, above with stress, below where reduced."""
 
 
@@ -35,14 +35,14 @@ class Phone:
 class PhoneTrack:
     """Phones over time, in one of two views or both; `visemes` and `segmented` give either from the other."""
 
-    duration: float
+    duration: float | int
     """Seconds of sound that this describes."""
     phones: tuple[Phone, ...] = ()
     """In time order, not overlapping; gaps between them are silence."""
     words: tuple[str, ...] = ()
     posteriors: Float[np.ndarray, "t 15"] | None = None
     """Probabilities of `VISEMES` in each frame, summing to one; frame `i` is centred at `i / rate` seconds."""
-    rate: float = 0.0
+    rate: float | int = 0.0
     """Frames of `posteriors` a second."""
     source: str = ""
     """Who says so: "espeak", "alignment", "acoustic", or the name of a file."""
@@ -72,7 +72,7 @@ class PhoneTrack:
         if self.posteriors is not None and not self.rate > 0:
             raise AvatarError(f"{where}: posteriors need a frame rate")
 
-    def visemes(self, rate: float) -> Float[np.ndarray, "t 15"]:
+    def visemes(self, rate: float | int) -> Float[np.ndarray, "t 15"]:
         """Returns how much each viseme is present in each frame, rows summing to one.
 
         Posteriors are used where there are any (interpolated in time), else segments: the share of a frame's
@@ -111,7 +111,7 @@ class PhoneTrack:
                 phones.append(Phone(_REPRESENTATIVE[VISEMES[path[first]]], start, end))
         return replace(self, phones=tuple(phones))
 
-    def shifted(self, seconds: float) -> "PhoneTrack":
+    def shifted(self, seconds: float | int) -> "PhoneTrack":
         """Returns the segments moved later by `seconds` (or earlier); what leaves [0, duration] is cut off."""
         moved = []
         for p in self.phones:
@@ -155,7 +155,7 @@ def track_of(
     return PhoneTrack(duration, tuple(phones), tuple(words), source=source)
 
 
-def _resampled(values: np.ndarray, rate: float, wanted: float, count: int) -> np.ndarray:
+def _resampled(values: np.ndarray, rate: float | int, wanted: float | int, count: int) -> np.ndarray:
     if not len(values):
         silent = np.zeros((count, len(VISEMES)))
         silent[:, 0] = 1.0

@@ -23,8 +23,8 @@ class Cue:
     """A text and the seconds between which it stands."""
 
     text: str
-    start: float
-    end: float
+    start: float | int
+    end: float | int
 
 
 def cues(track: PhoneTrack) -> tuple[Cue, ...]:
