@@ -16,8 +16,6 @@ from jaxtyping import UInt8
 from avatar3d.core import Avatar, Basis
 from avatar3d.export import html
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-
 CHROMIUM = os.environ.get("AVATAR3D_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 _QUIET = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking")
 _FLAGS = (*_QUIET, "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required")
@@ -55,6 +53,7 @@ class Opened:
 def driver() -> Iterator[Any]:
     if not CHROMIUM:
         pytest.skip("no Chromium found; install it, or set AVATAR3D_CHROMIUM to it")
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     with playwright.sync_playwright() as started:
         yield started
 
