@@ -11,9 +11,10 @@ import numpy as np
 
 from avatar3d import geometry, motions
 from avatar3d.core import Avatar, AvatarError, Camera, Motion
+from avatar3d.drive.personal import VoiceModel, compare, learn
 from avatar3d.drive.retarget import Neutral, RetargetOptions, neutral_of, rest_of, retarget
 from avatar3d.drive.stream import SpeechOptions, speech, spoken_by
-from avatar3d.pipeline import Progress, fraction, quiet, stage
+from avatar3d.pipeline import Progress, fraction, quiet, stage, training_frames
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Resampler, Sound, SoundFile
 
@@ -96,7 +97,7 @@ def of_speech(
     """Returns what a face does that says what is heard; see `drive.speech`."""
     pieces = speech(sound, options, phones)
     if avatar is not None:
-        pieces = (spoken_by(piece, avatar) for piece in pieces)
+        pieces = (spoken_by(piece, avatar, options.voice) for piece in pieces)
     return Played(pieces, options.fps, math.ceil(sound.seconds * options.fps - 1e-9), sound)
 
 
@@ -170,6 +171,39 @@ def sound_blocks(sound: Sound | SoundFile | None) -> tuple[Iterator[np.ndarray] 
     if sound.rate in SOUND_RATES:
         return blocks, sound.rate
     return _resampled(blocks, sound.rate, 48000), 48000
+
+
+def voice_of(
+    source: Path, avatar: Avatar, hold_out: float = 0.0, progress: Progress = quiet
+) -> tuple[VoiceModel, dict[str, float]]:
+    """Returns how the avatar's person moves their mouth, learnt from a clip of them, and held-out scores.
+
+    Args:
+        source: A video with sound of the avatar's person.
+        avatar: Whose identity and, for the clip it was fitted to, focal length are known.
+        hold_out: Share of the last frames that is not learnt from but scored on; 0 for no scores.
+        progress: Called while it works.
+
+    Raises:
+        AvatarError: The video has no sound, too few frames, or hardly any speech.
+    """
+    from avatar3d.capture import CaptureOptions, capture
+    from avatar3d.track import track
+
+    clip = capture(source, CaptureOptions(matte=False), progress=stage(progress, "capture"))
+    if clip.audio is None or not clip.rate:
+        raise AvatarError(f"{source}: no sound in it; a voice is learnt from a video of the person talking")
+    known = avatar.about.get("camera") or {}
+    same = (known.get("width"), known.get("height")) == (clip.width, clip.height)
+    focal = float(known["K"][0][0]) if same else None
+    solved = track(clip, identity=avatar.identity, focal=focal, progress=fraction(progress, "track"))
+    sound, motion = Sound(np.asarray(clip.audio), clip.rate), solved.motion
+    train = np.arange(len(motion)) < training_frames(len(motion), hold_out)
+    rest = neutral_of(replace(motion, pose=motion.pose[: int(train.sum())])).expression.double().numpy()
+    model = learn(motion, sound, rest, train)
+    scores = compare(model, motion, sound, ~train, rest) if hold_out else {}
+    about = {**model.about, "clip": source.name, "hold_out": hold_out, **({"scores": scores} if scores else {})}
+    return replace(model, about=about), scores
 
 
 def front(size: int, yaw: float, pitch: float, zoom: float) -> Camera:

@@ -90,4 +90,23 @@ class Drive(Command):
         return run_drive(self, console)
 
 
-DRIVE_COMMANDS: dict[str, type[Command]] = {"drive": Drive}
+@dataclass(frozen=True, kw_only=True)
+class Voice(Command):
+    """Learn how a person's mouth moves from a clip of them, for `avatar3d drive --voice-model`."""
+
+    clip: Positional[Path]
+    """Video with sound of the avatar's person."""
+    avatar: Path
+    """Avatar file of the same person."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """`.safetensors` to write."""
+    hold_out: float = 0.0
+    """Share of the last frames to keep back and score on, such as 0.2."""
+
+    def work(self, console: Console) -> Mapping[str, Any]:
+        from avatar3d.cli.drive_work import run_voice
+
+        return run_voice(self, console)
+
+
+DRIVE_COMMANDS: dict[str, type[Command]] = {"drive": Drive, "voice": Voice}

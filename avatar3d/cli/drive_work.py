@@ -1,5 +1,6 @@
 """What `avatar3d drive` does: check what was asked, gather the motion, write what was asked for."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from avatar3d.cli.show import COLOURS, source_camera
 from avatar3d.cli.work import check_output
 from avatar3d.core import Avatar, AvatarError
 from avatar3d.drive.life import LifeOptions
+from avatar3d.drive.personal import load_voice, save_voice
 from avatar3d.drive.retarget import RetargetOptions, check
 from avatar3d.drive.stream import SpeechOptions
 from avatar3d.perform import Played, Shot
@@ -19,7 +21,7 @@ from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Sound, SoundFile, open_sound, read_sound
 
 if TYPE_CHECKING:
-    from avatar3d.cli.drive_verbs import Drive
+    from avatar3d.cli.drive_verbs import Drive, Voice
 
 _SOURCES = ("text", "video", "motion", "live")
 
@@ -60,6 +62,24 @@ def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
         if path is not None:
             console.note(f"{path}: {made['frames']} frames at {played.fps:g} a second, {speed:.1f} times real time")
     return result
+
+
+def run_voice(given: "Voice", console: Console) -> dict[str, Any]:
+    """Learns how a person's mouth moves."""
+    check_output(given.output, ".safetensors")
+    avatar = store.load(given.avatar)
+    clock = time.perf_counter()
+    model, scores = perform.voice_of(given.clip, avatar, given.hold_out, console.progress)
+    save_voice(model, given.output)
+    about = model.about
+    console.note(
+        f"{given.output}: learnt from {about['seconds']:g} s; the clip's sound is {about['offset_ms']} ms late"
+    )
+    if scores:
+        found = f"{scores['personal_mm']:.2f} mm from the tracked lips, the general model {scores['general_mm']:.2f} mm"
+        console.note(f"{scores['frames']} held-out frames: {found}: {scores['lower_percent']:.0f} % lower")
+    seconds = round(time.perf_counter() - clock, 2)
+    return {"output": str(given.output), **model.about, "work_seconds": seconds}
 
 
 def _source(given: "Drive") -> str:
@@ -104,6 +124,7 @@ def _played(given: "Drive", source: str, avatar: Avatar | None, options: Retarge
         fps=given.fps or 30.0,
         life=LifeOptions(seed=given.seed) if given.life else None,
         strength=options.strength,
+        voice=None if given.voice_model is None else load_voice(given.voice_model),
     )
     sound, phones = _said(given, source)
     if given.subtitles is not None and phones is not None:

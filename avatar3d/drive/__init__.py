@@ -49,4 +49,4 @@ def drive(
         raise AvatarError("drive: the sound is shorter than a frame")
     whole = {n: torch.cat([getattr(m.pose, n) for m in pieces]) for n in ("expression", "joints", "root")}
     motion = Motion(Pose(**whole), options.fps, pieces[0].names)
-    return motion if avatar is None else spoken_by(motion, avatar)
+    return motion if avatar is None else spoken_by(motion, avatar, options.voice)

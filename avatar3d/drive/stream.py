@@ -11,7 +11,9 @@ from avatar3d import heads
 from avatar3d.core import Avatar, Motion, Pose
 from avatar3d.drive.life import Life, LifeOptions
 from avatar3d.drive.mouth import RATE, Mouth, MouthOptions, strengths
-from avatar3d.drive.retarget import Neutral, RetargetOptions, retarget, scaled
+from avatar3d.drive.personal import MOUTH, Personal, VoiceModel
+from avatar3d.drive.prosody import Prosody, ProsodyOptions
+from avatar3d.drive.retarget import Neutral, RetargetOptions, rest_of, retarget, scaled
 from avatar3d.heads.arkit import ARKIT
 from avatar3d.speech.features import AudioFeatures, Features, joined
 from avatar3d.speech.phones import PhoneTrack
@@ -30,6 +32,10 @@ class SpeechOptions:
     """Frames a second of the motion."""
     mouth: MouthOptions = field(default_factory=MouthOptions)
     """How lips, jaw and tongue follow; its `fps` is overridden by the one above."""
+    prosody: ProsodyOptions | None = field(default_factory=ProsodyOptions)
+    """Brows, lids and nods that follow the voice; None for none."""
+    voice: VoiceModel | None = None
+    """How this person's mouth moves; None for the general mouth."""
     life: LifeOptions | None = field(default_factory=LifeOptions)
     """Blinks, glances, breath and sway; None for a face that only speaks."""
     strength: Mapping[str, float] = field(default_factory=dict)
@@ -46,6 +52,11 @@ class Speech:
         self._listener = None if phones is not None else _listener()
         self._known = None if phones is None else (phones.visemes(RATE), strengths(phones, _frames(phones)))
         self._mouth = Mouth(replace(options.mouth, fps=options.fps))
+        self._personal = None if options.voice is None else Personal(options.voice, options.fps)
+        self._prosody = None
+        if options.prosody is not None:
+            ahead = min(options.prosody.lookahead, self._mouth.delay)  # it shall not wait longer than the mouth
+            self._prosody = Prosody(options.fps, replace(options.prosody, lookahead=ahead))
         self._life = None if options.life is None else Life(options.fps, options.life)
         self._heard: list[AudioFeatures] = []
         self._visemes = np.zeros((0, len(VISEMES)))
@@ -66,6 +77,8 @@ class Speech:
         """Returns the frames of the end."""
         visemes = None if self._listener is None else self._listener.flush()
         some = self._came(self._features.flush(), visemes)
+        if self._prosody is not None:
+            self._prosody.finish()
         rest = self._motion(self._mouth.flush())
         pose = Pose(*(torch.cat([getattr(m.pose, n) for m in (some, rest)]) for n in ("expression", "joints", "root")))
         return replace(some, pose=pose)
@@ -84,14 +97,23 @@ class Speech:
         else:
             seen, careful = (_taken(x, self._said, count, rest) for x, rest in zip(self._known, (0, 1.0), strict=True))
             self._said += count
+        if self._personal is not None:
+            self._personal.push(seen, now)
+        if self._prosody is not None:
+            self._prosody.push(now)
         return self._motion(self._mouth.push(seen, now, careful))
 
     def _motion(self, weights: Float[np.ndarray, "m 52"]) -> Motion:
+        weights = weights if self._personal is None else self._personal(weights)
         joints = torch.zeros(len(weights), len(heads.load("anny").joints), 3)
         root = torch.eye(4).repeat(len(weights), 1, 1)
         motion = Motion(Pose(torch.from_numpy(weights).float(), joints, root), self._options.fps, ARKIT)
+        cues: tuple[float, ...] = ()
+        if self._prosody is not None and len(motion):
+            done = self._prosody(motion)
+            motion, cues = done.motion, done.cues
         if self._life is not None and len(motion):
-            motion = self._life(motion)
+            motion = self._life(motion, cues)
         return scaled(motion, self._options.strength)
 
 
@@ -119,10 +141,16 @@ def speech(
         yield last
 
 
-def spoken_by(motion: Motion, avatar: Avatar) -> Motion:
-    """Returns speech on the default head at rest as the avatar's: about its own neutral, within what it can show."""
-    rest = Neutral(torch.zeros(len(motion.names)), torch.zeros_like(motion.pose.joints[0]), torch.eye(4))
-    return retarget(motion, avatar, RetargetOptions(), rest)
+def spoken_by(motion: Motion, avatar: Avatar, voice: VoiceModel | None = None) -> Motion:
+    """Returns speech on the default head at rest as the avatar's: about its own neutral, within what it can show.
+
+    A voice model gives the person's own mouth, which is kept as it is.
+    """
+    still = torch.zeros(len(motion.names))
+    if voice is not None:
+        still[list(MOUTH)] = rest_of(avatar).expression.float()[list(MOUTH)]
+    start = Neutral(still, torch.zeros_like(motion.pose.joints[0]), torch.eye(4))
+    return retarget(motion, avatar, RetargetOptions(), start)
 
 
 def _listener():
