@@ -277,7 +277,7 @@ def as_motion(weights: Float[np.ndarray, "t 52"], fps: float | int, head: str = 
         joints=torch.zeros(count, len(heads.load(head).joints), 3),
         root=torch.eye(4).repeat(count, 1, 1),
     )
-    return Motion(pose, fps, ARKIT)
+    return Motion(pose, float(fps), ARKIT)
 
 
 def _face(made: dict[str, np.ndarray]) -> np.ndarray:

@@ -25,19 +25,19 @@ GROUP_OF = np.array([g for g, group in enumerate(GROUPS) for _ in _CHANNELS[grou
 _TARGETS: dict[str, dict[str, float]] = {
     "sil": {},
     "PP": {"jawOpen": 0.04, "mouthRollLower": 0.05, "mouthRollUpper": 0.05},
-    "FF": {"jawOpen": 0.05, "mouthRollLower": 0.34, "mouthUpperUp": 0.16, "mouthShrugUpper": 0.1},
+    "FF": {"jawOpen": 0.06, "mouthRollLower": 0.3, "mouthUpperUp": 0.36, "mouthShrugUpper": 0.2},
     "TH": {"jawOpen": 0.09, "mouthLowerDown": 0.16, "mouthUpperUp": 0.08, "tongueOut": 0.26},
     "DD": {"jawOpen": 0.09, "mouthLowerDown": 0.15, "mouthUpperUp": 0.06, "mouthStretch": 0.05},
     "kk": {"jawOpen": 0.11, "mouthLowerDown": 0.12, "mouthUpperUp": 0.06},
-    "CH": {"jawOpen": 0.06, "mouthFunnel": 0.38, "mouthPucker": 0.22, "mouthLowerDown": 0.12, "mouthUpperUp": 0.1},
+    "CH": {"jawOpen": 0.06, "mouthFunnel": 0.42, "mouthPucker": 0.22, "mouthLowerDown": 0.12, "mouthUpperUp": 0.1},
     "SS": {"jawOpen": 0.04, "mouthLowerDown": 0.22, "mouthUpperUp": 0.08, "mouthSmile": 0.07, "mouthStretch": 0.12},
     "nn": {"jawOpen": 0.08, "mouthLowerDown": 0.12, "mouthUpperUp": 0.05, "mouthStretch": 0.03},
     "RR": {"jawOpen": 0.09, "mouthFunnel": 0.22, "mouthPucker": 0.2, "mouthLowerDown": 0.06},
     "aa": {"jawOpen": 0.30, "mouthLowerDown": 0.14, "mouthUpperUp": 0.08},
     "E": {"jawOpen": 0.17, "mouthLowerDown": 0.17, "mouthUpperUp": 0.08, "mouthSmile": 0.06, "mouthStretch": 0.08},
-    "I": {"jawOpen": 0.08, "mouthLowerDown": 0.18, "mouthUpperUp": 0.07, "mouthSmile": 0.14, "mouthStretch": 0.14},
-    "O": {"jawOpen": 0.19, "mouthFunnel": 0.34, "mouthPucker": 0.28},
-    "U": {"jawOpen": 0.07, "mouthFunnel": 0.2, "mouthPucker": 0.55},
+    "I": {"jawOpen": 0.08, "mouthLowerDown": 0.18, "mouthUpperUp": 0.07, "mouthSmile": 0.2, "mouthStretch": 0.2},
+    "O": {"jawOpen": 0.2, "mouthFunnel": 0.36, "mouthPucker": 0.36},
+    "U": {"jawOpen": 0.08, "mouthFunnel": 0.24, "mouthPucker": 0.66},
 }
 """ARKit weights in clear calm speech. The order of sizes is that of iPhone captures, where the jaw's mean in "aa" is
 .18 (what remains of .30 after neighbours have their say); FF and PP were set by their contact on the head model."""
