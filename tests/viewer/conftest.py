@@ -3,6 +3,7 @@
 import base64
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,34 @@ class Opened:
     def call(self, script: str, argument: Any = None) -> Any:
         """Evaluates a JavaScript function in the page."""
         return self.page.evaluate(script, argument)
+
+    def until(self, condition: str, argument: Any = None, seconds: float = 20) -> Any:
+        """Waits until a JavaScript function is true. (Playwright's own waiting evaluates text, which the page forbids.)"""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := self.page.evaluate(condition, argument):
+                return found
+            self.page.wait_for_timeout(30)
+        raise AssertionError(f"never true: {condition}; the page says: {self.page.locator('.toast').text_content()}")
+
+    def drop(self, *files: Path) -> None:
+        """Drops files on the page."""
+        listed = [[p.name, base64.b64encode(p.read_bytes()).decode()] for p in files]
+        self.page.evaluate(
+            """(files) => {
+              const data = new DataTransfer();
+              for (const [name, text] of files)
+                data.items.add(new File([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], name));
+              const target = document.querySelector('canvas');
+              for (const kind of ['dragenter', 'dragover', 'drop'])
+                target.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+            }""",
+            listed,
+        )
+
+    def toast(self) -> str:
+        """Returns what the page told last."""
+        return self.page.locator(".toast").text_content()
 
     def pixels(self) -> UInt8[np.ndarray, "h w 4"]:
         """Returns what is on the canvas when everything is settled, RGBA."""
@@ -94,6 +123,14 @@ def puppet(doll) -> Avatar:
 
 
 @pytest.fixture(scope="session")
+def small(puppet) -> Avatar:
+    """The puppet with few splats: quick to draw without a graphics card."""
+    kept = torch.arange(0, len(puppet.gaussians), 6)
+    wide = replace(puppet.gaussians.gather(kept), log_scales=puppet.gaussians.log_scales[kept] + 0.8)
+    return replace(puppet, gaussians=wide, binding=puppet.binding.gather(kept), basis=puppet.basis.gather(kept))
+
+
+@pytest.fixture(scope="session")
 def pages(tmp_path_factory) -> Callable[[Avatar | None], Path]:
     """Writes pages, each once."""
     made: dict[int, Path] = {}
@@ -129,7 +166,7 @@ def opened(chromium, pages) -> Iterator[Callable[..., Opened]]:
         result.page.on("pageerror", lambda e: result.said.append(str(e)))
         result.page.on("request", lambda r: result.asked.append(r.url))
         result.page.goto(pages(avatar).as_uri() + query)
-        result.page.wait_for_function("window.player")
+        result.until("() => !!window.player")
         result.page.evaluate("player.ready")
         return result
 

@@ -20,10 +20,22 @@ async function start(): Promise<void> {
   try {
     const opened = await ready;
     await apply(player, fromAddress(query));
-    if (opened) player.tell("ready");
+    if (opened) {
+      enliven(player, query);
+      player.tell("ready");
+    }
   } catch (error) {
     player.tell("error", (error as Error).message);
   }
+}
+
+/** A head that nobody moves blinks and breathes, where a graphics card makes that cheap and people do not mind. */
+function enliven(player: Player, query: URLSearchParams): void {
+  const asked = ["ui", "idle", "blink", "play", "time"].some((x) => query.has(x));
+  const { gl } = player.stage.renderer, info = gl.getExtension("WEBGL_debug_renderer_info");
+  const card = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  const slow = /swiftshader|llvmpipe|software|basic render/i.test(card), calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (player.performer && !asked && !slow && !calm) player.setLife({ blink: true, idle: true });
 }
 
 /** Opens the avatar inside the page; false if it has none. */

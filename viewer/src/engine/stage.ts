@@ -28,6 +28,8 @@ export class Stage {
   drawn = 0;
   /** Largest number of pixels for each CSS pixel. */
   density = 2;
+  /** Fewer pixels while things move on a slow machine; all of them when they stand. */
+  adapt = true;
   onfail: (message: string) => void = () => {};
   onframe: () => void = () => {};
 
@@ -41,6 +43,9 @@ export class Stage {
   private loaded: ((ready: Ready) => void) | null = null;
   private refuse: ((error: Error) => void) | null = null;
   private active = false;
+  private quality = 1;
+  private pace = 0; // smoothed seconds between frames that were drawn one after the other
+  private lastDraw = 0;
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.renderer = new Renderer(canvas);
@@ -90,6 +95,7 @@ export class Stage {
 
   /** Draws what has changed; asks the worker if it is free. To be called once a screen frame. */
   tick(): void {
+    this.pacing();
     this.resize();
     if (this.active && this.asked === this.answered && (this.stale.pose || this.stale.look || this.stale.view)) this.ask();
     if (this.stale.picture) this.draw();
@@ -98,11 +104,13 @@ export class Stage {
   /** Resolves when everything that was set before is on the canvas. */
   async settled(): Promise<void> {
     while (this.asked !== this.answered) await this.answer(this.asked);
+    this.quality = 1; // and it stays so while somebody waits
     this.resize();
     if (this.active && (this.stale.pose || this.stale.look || this.stale.view)) {
       this.ask();
       await this.answer(this.asked);
     }
+    this.resize();
     this.draw();
   }
 
@@ -111,7 +119,23 @@ export class Stage {
     const { width, height } = this.canvas;
     this.renderer.draw(this.orbit.view(width, height, this.up), this.style);
     this.drawn++;
+    this.lastDraw = performance.now() / 1000;
     this.onframe();
+  }
+
+  /** Lowers the resolution where frames take longer than 1/14 s, and restores it when nothing moves. */
+  private pacing(): void {
+    const now = performance.now() / 1000, since = now - this.lastDraw;
+    if (!this.adapt || !this.active || this.waiting.length) return;
+    if (this.quality < 1 && since > 0.35) {
+      this.quality = 1;
+      this.pace = 0;
+      this.stale.picture = true;
+    } else if (this.stale.picture && since < 0.35) {
+      this.pace += 0.25 * (since - this.pace);
+      if (this.pace > 0.07) this.quality = Math.max(0.5, this.quality - 0.1);
+      else if (this.pace < 0.025) this.quality = Math.min(1, this.quality + 0.1);
+    }
   }
 
   private answer(id: number): Promise<void> {
@@ -149,7 +173,7 @@ export class Stage {
   }
 
   private resize(): void {
-    const { canvas } = this, ratio = Math.min(window.devicePixelRatio || 1, this.density);
+    const { canvas } = this, ratio = Math.min(window.devicePixelRatio || 1, this.density) * this.quality;
     const width = Math.max(1, Math.round(canvas.clientWidth * ratio)), height = Math.max(1, Math.round(canvas.clientHeight * ratio));
     if (canvas.width === width && canvas.height === height) return;
     canvas.width = width;

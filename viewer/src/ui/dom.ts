@@ -70,7 +70,10 @@ export function slider(label: string, low: number, high: number, step: number, v
     const text = form(x);
     if (output.textContent === text) return;
     input.value = String(x);
-    input.style.setProperty("--at", `${(100 * (x - low)) / (high - low)}%`);
+    // A slider that goes both ways is filled from its middle.
+    const at = (100 * (x - low)) / (high - low), from = low < 0 ? 50 : 0;
+    input.style.setProperty("--from", `${Math.min(at, from)}%`);
+    input.style.setProperty("--at", `${Math.max(at, from)}%`);
     input.setAttribute("aria-valuetext", text);
     output.textContent = text;
   };
@@ -79,6 +82,7 @@ export function slider(label: string, low: number, high: number, step: number, v
     changed(Number(input.value));
   });
   show(value);
+  input.value = String(value);
   return { row: el("div", { class: "row" }, el("label", { for: id, title: label }, label), input, output), input, show };
 }
 

@@ -27,6 +27,7 @@ export class Recorder {
     const stream = this.player.canvas.captureStream(fps), parts: Blob[] = [];
     const recorder = (this.recorder = new MediaRecorder(stream, { mimeType: kind, videoBitsPerSecond: 8_000_000 }));
     this.onstate(true);
+    this.player.stage.adapt = false; // a clip's size does not change
     this.player.stage.touch(); // a canvas that stands still gives no frame
     recorder.start(200);
     return new Promise((done, fail) => {
@@ -35,6 +36,7 @@ export class Recorder {
       recorder.onstop = () => {
         for (const track of stream.getTracks()) track.stop();
         this.recorder = null;
+        this.player.stage.adapt = true;
         this.onstate(false);
         done(new Blob(parts, { type: kind.split(";")[0] }));
       };
