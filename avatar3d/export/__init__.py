@@ -1,8 +1,10 @@
 """Avatars to the files that other tools read, and back: one registry, two verbs.
 
-avatar3d.export(avatar, "me.glb")                 # animated, with 52 shapes and a skeleton
-avatar3d.export(avatar, "me.ply")                 # splats of one pose, for any splat tool
-scene = avatar3d.import_avatar("garden.spz")      # any splats, or an avatar of another program
+    avatar3d.export(avatar, "me.glb")                 # animated, with 52 shapes and a skeleton
+    avatar3d.export(avatar, "me.ply")                 # splats of one pose, for any splat tool
+    scene = avatar3d.import_avatar("garden.spz")      # any splats, or an avatar of another program
+
+What each format keeps and loses: docs/formats.md.
 """
 
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from typing import Any
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, first_of
-from avatar3d.export import avatar_glb, compressed_ply, html, mesh_glb, ply, sog, splat_file, spz
+from avatar3d.export import avatar_glb, baked, compressed_ply, html, lam, mesh_glb, ply, sog, splat_file, spz, usd
 from avatar3d.export.formats import ExportOptions, Format, SplatFormat
 from avatar3d.export.reading import import_avatar
 from avatar3d.export.splats import posed_splats, turned
@@ -48,6 +50,9 @@ FORMATS: dict[str, Format] = {
     **{name: Format(kind.what, kind.suffixes, _writer(kind)) for name, kind in SPLATS.items()},
     "glb": Format("glTF: splats with 52 shapes, a skin and an animation", (".glb",), avatar_glb.write),
     "html": html.HTML,
+    "usd": Format("OpenUSD's particle field of splats", (".usda", ".usdc", ".usd", ".usdz"), usd.write),
+    "baked": Format("base mesh, splats and each frame's shift of the mesh", (".baked.ply",), baked.write),
+    "lam": Format("LAM's zip, for its web renderer and OpenAvatarChat", (".lam.zip", ".zip"), lam.write),
     "mesh-glb": Format("glTF: textured mesh with 52 shapes and a skin", (".mesh.glb",), mesh_glb.write),
 }
 """What `export` writes, by name on the command line."""

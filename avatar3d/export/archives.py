@@ -1,10 +1,11 @@
 """Packed files, opened with distrust: sizes are checked before anything is unpacked."""
 
+import contextlib
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,21 +18,33 @@ _MOST_PARTS = 1000
 _FREE, _RATIO = 64 << 20, 200
 """May unpack to that many bytes, or to that many times the packed size, whichever is more: real ones reach 20."""
 _MOST = 4 << 30
+_TAIL = 1 << 20  # bytes that may follow what is read: extensions of the format
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same avatar gives the same bytes
 
 
-def gunzip(data: bytes, size: int, where: str) -> bytes:
-    """Returns at most the first `size` bytes of a gzip stream, without unpacking more.
+def gunzip(data: bytes, size: int, where: str, whole: bool = False) -> bytes:
+    """Returns at most the first `size` bytes of a gzip stream, without unpacking much more.
+
+    Args:
+        data: The stream.
+        size: Bytes wanted.
+        where: The file, for messages.
+        whole: Whether the stream must then end, with a checksum that is right, within a megabyte.
 
     Raises:
-        AvatarError: Not gzip, damaged, or a stream that would grow out of all proportion.
+        AvatarError: Not gzip, damaged, truncated, or a stream that would grow out of all proportion.
     """
     check_growth(len(data), size, where)
     stream = zlib.decompressobj(31)
     try:
-        return stream.decompress(data, size)
+        found = stream.decompress(data, size)
+        if whole:
+            stream.decompress(stream.unconsumed_tail, _TAIL)
     except zlib.error as error:
         raise AvatarError(f"{where}: its gzip stream is damaged") from error
+    if whole and not stream.eof:
+        raise AvatarError(f"{where}: its gzip stream is truncated, or goes on too long")
+    return found
 
 
 def check_growth(packed: int, size: int, where: str) -> None:
@@ -60,9 +73,18 @@ def read_zip(data: bytes, where: str) -> dict[str, bytes]:
                     raise AvatarError(f"{where}: is encrypted; unpack it first")
             check_growth(sum(part.compress_size for part in parts), sum(part.file_size for part in parts), where)
             check_growth(len(data), sum(part.file_size for part in parts), where)
-            return {part.filename: archive.read(part) for part in parts}
+            return {part.filename: _content(archive, part, where) for part in parts}
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise AvatarError(f"{where}: a damaged zip ({error})") from error
+
+
+def _content(archive: zipfile.ZipFile, part: zipfile.ZipInfo, where: str) -> bytes:
+    """Returns a file of a zip, unpacking no more than it announces: `ZipFile.read` unpacks all there is at once."""
+    with archive.open(part) as file:
+        content = file.read(part.file_size)
+        if len(content) != part.file_size or file.read(1):
+            raise AvatarError(f"{where}: '{part.filename[:60]}' is not as long as it says; the zip is damaged")
+    return content
 
 
 def write_zip(files: Iterable[tuple[str, bytes]], packed: bool) -> bytes:
@@ -118,6 +140,15 @@ def read_picture(data: bytes, where: str, most: int) -> np.ndarray:
             return np.asarray(picture.convert("RGBA"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise AvatarError(f"{where}: a damaged picture") from error
+
+
+@contextlib.contextmanager
+def plainly(where: str) -> Iterator[None]:
+    """Turns what JSON of a wrong form raises (a list where a number belongs) into one line."""
+    try:
+        yield
+    except (TypeError, KeyError, IndexError, AttributeError, ValueError, OverflowError) as error:
+        raise AvatarError(f"{where}: its JSON is of another form than the format's; it is damaged") from error
 
 
 def field(meta: Any, *path: str | int, where: str) -> Any:

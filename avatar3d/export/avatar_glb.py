@@ -14,8 +14,9 @@ import torch
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Gaussians
 from avatar3d.export import gltf
+from avatar3d.export.archives import plainly
 from avatar3d.export.formats import ExportOptions
-from avatar3d.export.skeleton import add_bones, add_performance, head_of, shape_splats, splat_skin
+from avatar3d.export.skeleton import add_bones, add_performance, head_of, linear, shape_splats, splat_skin
 from avatar3d.export.splats import C0, as_numpy, check_count, from_arrays, has_face, opacities, posed_splats, rotated
 from avatar3d.files import write_bytes
 from avatar3d.render.path import neutral
@@ -27,13 +28,15 @@ _SPACE = {
     "projection": "perspective",
     "sortingMethod": "cameraDistance",
 }
-_LEAST = 1e-4
-"""Metres: a shape leaves out the splats that it moves less. An eighth of a pixel of a head that fills 512."""
+_LEAST = 2e-4
+"""Metres: a shape leaves out the splats that it moves less. A quarter of a pixel of a head that fills 512."""
 
 
 def write(avatar: Avatar, path: Path, options: ExportOptions) -> Mapping[str, Any]:
     """Writes the avatar as one binary glTF file; splats without a head as they stand."""
     glb = gltf.Glb()
+    if has_face(avatar):
+        avatar = linear(avatar, head_of(avatar, "glb"))
     rest = posed_splats(avatar, neutral(heads.load(avatar.head)))
     attributes = _attributes(glb, rest)
     primitive: dict[str, Any] = {"mode": 0, "attributes": attributes, "extensions": {_EXTENSION: _SPACE}}
@@ -105,6 +108,12 @@ def read(data: bytes, where: str) -> Gaussians:
         AvatarError: Not such a file, without splats, damaged, or with NaN.
     """
     top, buffer = gltf.parse(data, where)
+    with plainly(where):
+        return _read(top, buffer, where)
+
+
+def _read(top: dict[str, Any], buffer: bytes, where: str) -> Gaussians:
+    """Returns the splats in a glTF file's JSON and buffer."""
     meshes = top.get("meshes", [])
     found = []
     for number, mesh in enumerate(meshes if isinstance(meshes, list) else []):

@@ -26,6 +26,11 @@ class Element:
 
 def write(gaussians: Gaussians) -> bytes:
     """Returns splats as a binary little-endian PLY; `f_rest` holds the higher degrees, channel by channel."""
+    return pack({"vertex": table(gaussians)})
+
+
+def table(gaussians: Gaussians) -> np.ndarray:
+    """Returns splats as rows with the columns of such files."""
     rest = as_numpy(gaussians.sh[:, 1:]).transpose(0, 2, 1).reshape(len(gaussians), -1)
     columns = {
         **dict(zip("xyz", as_numpy(gaussians.means).T, strict=True)),
@@ -36,10 +41,10 @@ def write(gaussians: Gaussians) -> bytes:
         **{f"scale_{i}": as_numpy(gaussians.log_scales[:, i]) for i in range(3)},
         **{f"rot_{i}": as_numpy(gaussians.quats[:, i]) for i in range(4)},
     }
-    table = np.zeros(len(gaussians), [(name, "<f4") for name in columns])
+    rows = np.zeros(len(gaussians), [(name, "<f4") for name in columns])
     for name, column in columns.items():
-        table[name] = column
-    return pack({"vertex": table})
+        rows[name] = column
+    return rows
 
 
 def pack(elements: dict[str, np.ndarray], comments: tuple[str, ...] = ()) -> bytes:

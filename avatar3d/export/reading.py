@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avatar3d import store
 from avatar3d.core import Avatar, AvatarError, Gaussians
-from avatar3d.export import avatar_glb, compressed_ply, ply, sog, splat_file, spz
+from avatar3d.export import avatar_glb, baked, compressed_ply, lam, ply, sog, splat_file, spz, usd
 from avatar3d.export.archives import read_zip
 from avatar3d.export.splats import scene, turned
 
@@ -25,6 +25,8 @@ def import_avatar(path: Path | str) -> Avatar:
         return store.load(path)
     if data[:3] == b"ply":
         return scene(turned(_ply(data, where)), path.name)
+    if path.suffix.lower() in (".usd", ".usda", ".usdc"):
+        return scene(usd.read(path), path.name)
     if data[:2] == b"\x1f\x8b" or data[:4] == b"NGSP":
         return scene(spz.read(data, where), path.name)
     if data[:4] == b"glTF":
@@ -40,6 +42,9 @@ def _ply(data: bytes, where: str) -> Gaussians:
     tables = ply.unpack(data, where)
     if compressed_ply.is_compressed(tables):
         return compressed_ply.from_tables(tables, where)
+    if baked.is_baked(tables):
+        animation = baked.from_tables(tables, where)
+        return animation.posed(animation.base)
     return ply.from_table(tables, where)
 
 
@@ -47,7 +52,11 @@ def _zip(data: bytes, path: Path) -> Avatar:
     files = read_zip(data, str(path))
     if "meta.json" in files:
         return scene(turned(sog.from_files(files, str(path))), path.name)
-    raise AvatarError(f"{path}: a zip of neither splats nor an avatar")
+    if lam.folder_of(files) is not None:
+        return lam.from_files(files, str(path), path.name)
+    if any(name.endswith((".usdc", ".usda", ".usd")) for name in files):
+        return scene(usd.read(path), path.name)
+    raise AvatarError(f"{path}: a zip of neither splats (.sog, .usdz) nor a LAM avatar")
 
 
 def _bytes(path: Path) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from avatar3d.core import AvatarError, Gaussians
-from avatar3d.export.archives import field, read_json, read_picture, read_zip, write_webp, write_zip
+from avatar3d.export.archives import field, plainly, read_json, read_picture, read_zip, write_webp, write_zip
 from avatar3d.export.quantised import codebook, morton_order, palette, with_largest, without_largest
 from avatar3d.export.splats import as_numpy, check_count, from_arrays, opacities, to_logits
 
@@ -90,6 +90,12 @@ def from_files(files: dict[str, bytes], where: str) -> Gaussians:
     if "meta.json" not in files:
         raise AvatarError(f"{where}: no meta.json inside; not a .sog file")
     meta = read_json(files["meta.json"], f"{where}: meta.json")
+    with plainly(where):
+        return _read(files, meta, where)
+
+
+def _read(files: dict[str, bytes], meta: Any, where: str) -> Gaussians:
+    """Returns the splats that `meta.json` and the pictures hold."""
     if field(meta, "version", where=where) != 2:
         raise AvatarError(f"{where}: sog version {str(meta['version'])[:20]}; 2 can be read")
     n = field(meta, "count", where=where)
@@ -135,9 +141,7 @@ def _palette(meta: Any, pixels: np.ndarray, where: str) -> np.ndarray:
     bands = field(meta, "shN", "bands", where=where)
     k = {1: 3, 2: 8, 3: 15}.get(bands if isinstance(bands, int) else 0, 0)
     if not k or pixels.shape[1] != _ROW * k:
-        raise AvatarError(
-            f"{where}: a palette {pixels.shape[1]} pixels wide for {str(bands)[:9]} bands: damaged"
-        )
+        raise AvatarError(f"{where}: a palette {pixels.shape[1]} pixels wide for {str(bands)[:9]} bands: damaged")
     levels = _numbers(meta, "shN", "codebook", where=where, size=256)
     return levels[pixels.reshape(-1, k, 4)[..., :3]]
 

@@ -34,14 +34,18 @@ def turned(gaussians: Gaussians) -> Gaussians:
     """Returns splats turned by 180 degrees about x: y up, z backward to y down, z forward, and back."""
     half = gaussians.quats.new_tensor([0.0, 1.0, 0.0, 0.0])
     signs = gaussians.means.new_tensor([1.0, -1.0, -1.0])
-    flipped = gaussians.sh.new_tensor(_FLIPPED[: gaussians.sh.shape[-2]])
     return Gaussians(
         gaussians.means * signs,
         quat_product(half.expand_as(gaussians.quats), gaussians.quats),
         gaussians.log_scales,
         gaussians.logits,
-        gaussians.sh * flipped[:, None],
+        mirrored_sh(gaussians.sh),
     )
+
+
+def mirrored_sh(sh: Float[Tensor, "n k 3"]) -> Float[Tensor, "n k 3"]:
+    """Returns the coefficients of colours seen from directions whose y and z have changed signs."""
+    return sh * sh.new_tensor(_FLIPPED[: sh.shape[-2]])[:, None]
 
 
 def rotated(gaussians: Gaussians, turn: Float[Tensor, "3 3"]) -> Gaussians:

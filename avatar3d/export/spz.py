@@ -55,7 +55,7 @@ def read(data: bytes, where: str) -> Gaussians:
         sizes = _sizes(magic, version, n, degree, fraction, where)
         if not 1 <= version <= 3:
             raise AvatarError(f"{where}: spz version {version} in a gzip stream; 1 to 3 can be read so")
-        body = gunzip(data, _HEAD.size + sum(sizes), where)[_HEAD.size :]
+        body = gunzip(data, _HEAD.size + sum(sizes), where, whole=True)[_HEAD.size :]
         parts = np.split(np.frombuffer(_whole(body, sum(sizes), where), np.uint8), np.cumsum(sizes)[:-1])
     else:
         magic, version, n, degree, fraction, _, count, at = _HEAD4.unpack(_whole(data[:32], _HEAD4.size, where))
