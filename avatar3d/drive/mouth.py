@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from avatar3d import heads
 from avatar3d.core import AvatarError, Motion, Pose
+from avatar3d.drive import jaw
 from avatar3d.drive.shapes import CHANNELS, GROUP_OF, GROUPS, columns, tables
 from avatar3d.heads.arkit import ARKIT
 from avatar3d.speech.features import AudioFeatures
@@ -34,6 +35,10 @@ _RAMP = 0.05
 """Seconds in which the lips close and open again: lips move at up to 20 cm/s, jaw and lips share some 8 mm."""
 _CLOSED_JAW = 0.06
 """ARKit's jawOpen in closures of iPhone captures."""
+_SPEECH = 2.0
+"""Where at least 1 / this of what is felt is no silence, what is heard moves the jaw in full."""
+_PIECE = 2000
+"""Frames reckoned at a time: bounds memory."""
 _SIBILANT_JAW = 0.07
 """Highest jaw opening in s, z, sh: the teeth nearly meet."""
 
@@ -56,8 +61,8 @@ class MouthOptions:
     """Strength of the tongue."""
     closure: float = 1.0
     """How sharply lips close in p, b, m and meet the teeth in f, v: 2 is twice as quick, 0 leaves it to chance."""
-    heard: float = 0.6
-    """How much of the jaw comes from the sound (loudness, first formant), the rest from phones; 0 to 1."""
+    heard: float = 0.75
+    """How much of the jaw comes from the sound (`avatar3d.drive.jaw`), the rest from phones; 0 to 1."""
     look_ahead: float = _REACH
     """Seconds of future that a frame may use, 0 to 0.3: the delay in a stream."""
 
@@ -108,8 +113,9 @@ class Mouth:
         quiet[:, _SIL] = 1.0
         self._visemes = quiet
         self._strength = np.ones(self._behind)
-        self._heard = _Heard()
-        self._jaw = np.full(self._behind, np.nan)  # what is heard of the jaw; NaN where nothing was
+        self._level = jaw.Level()
+        self._bands = np.full((self._behind, jaw.BANDS), jaw.QUIET)
+        self._known = np.zeros(self._behind, bool)  # whether there are features of a frame
         self._done = 0  # frames at `RATE` that came out
         self._pushed = 0
         self._last = np.zeros((0, len(ARKIT)))  # the newest frame, for interpolation
@@ -136,63 +142,73 @@ class Mouth:
         if heard is not None and len(heard) != len(visemes):
             raise AvatarError(f"{len(visemes)} frames of visemes come with {len(heard)} frames of features")
         self._pushed += len(visemes)
-        jaw = np.full(len(visemes), np.nan) if heard is None else self._heard.push(heard)
-        return self._came(visemes, np.ones(len(visemes)) if strength is None else strength, jaw)
+        count = len(visemes)
+        bands = np.full((count, jaw.BANDS), jaw.QUIET) if heard is None else self._level.push(heard.mel)
+        return self._came(
+            visemes, np.ones(count) if strength is None else strength, bands, np.full(count, heard is not None)
+        )
 
     def flush(self) -> Float[np.ndarray, "m 52"]:
         """Returns the frames of the end: ceil(seconds * fps) in all."""
         quiet = np.zeros((self._ahead, len(VISEMES)))
         quiet[:, _SIL] = 1.0
-        out = [self._came(quiet, np.ones(self._ahead), np.full(self._ahead, np.nan))]
+        bands = np.full((self._ahead, jaw.BANDS), jaw.QUIET)
+        out = [self._came(quiet, np.ones(self._ahead), bands, np.zeros(self._ahead, bool))]
         missing = int(np.ceil(self._pushed * self._options.fps / RATE - 1e-9)) - self._given
         if missing > 0 and len(self._last):
             out.append(np.repeat(self._last, missing, 0))
             self._given += missing
         return np.concatenate(out)
 
-    def _came(self, visemes: np.ndarray, strength: np.ndarray, jaw: np.ndarray) -> np.ndarray:
+    def _came(self, visemes: np.ndarray, strength: np.ndarray, bands: np.ndarray, known: np.ndarray) -> np.ndarray:
         self._visemes = np.concatenate([self._visemes, visemes])
         self._strength = np.concatenate([self._strength, strength])
-        self._jaw = np.concatenate([self._jaw, jaw])
+        self._bands = np.concatenate([self._bands, bands])
+        self._known = np.concatenate([self._known, known])
         count = len(self._visemes) - self._behind - self._ahead
         if count <= 0:
             return np.zeros((0, len(ARKIT)))
-        made = self._made(count)
-        self._visemes, self._strength, self._jaw = self._visemes[count:], self._strength[count:], self._jaw[count:]
+        made = np.concatenate([self._made(at, min(_PIECE, count - at)) for at in range(0, count, _PIECE)])
+        self._visemes, self._strength = self._visemes[count:], self._strength[count:]
+        self._bands, self._known = self._bands[count:], self._known[count:]
         return self._at_fps(made)
 
-    def _made(self, count: int) -> np.ndarray:
-        """Returns `count` frames at `RATE` from what is held: `behind` frames before them, `ahead` after them."""
+    def _made(self, at: int, count: int) -> np.ndarray:
+        """Returns `count` frames at `RATE` from what is held, the first of which lies `behind` frames after `at`."""
         t, o = self._tables, self._options
+        first = at + self._behind
         felt = np.zeros((count, len(VISEMES), len(GROUPS)))
         for tap in range(self._behind + self._ahead + 1):  # a fixed order of sums: the same bits for any block
-            felt += self._visemes[tap : tap + count, :, None] * self._kernel[tap]
+            felt += self._visemes[at + tap : at + tap + count, :, None] * self._kernel[tap]
         felt *= t.insistence
         by_channel = felt[:, :, GROUP_OF]
         shape = (by_channel * t.targets).sum(1) / np.maximum(by_channel.sum(1), 1e-9)
-        now = self._visemes[self._behind : self._behind + count]
-        gain = self._smoothed(self._strength, count)[:, None] * o.strength
+        gain = self._smoothed(self._strength, first, count)[:, None] * o.strength
+        if o.heard:
+            known = self._known[first : first + count]
+            if known.any():
+                speech = 1 - felt[:, _SIL, 0] / np.maximum(felt[:, :, 0].sum(1), 1e-9)
+                heard = jaw.opening(jaw.windows(self._bands, first, count, self._ahead))
+                heard *= np.clip(_SPEECH * speech, 0.0, 1.0)
+                shape[:, 0] = np.where(known, (1 - o.heard) * shape[:, 0] + o.heard * heard, shape[:, 0])
         shape *= gain * np.array([o.jaw, o.rounding, o.lips, o.lips, o.tongue])[GROUP_OF]
-        jaw = self._jaw[self._behind : self._behind + count]
-        if o.heard and not np.isnan(jaw).all():
-            heard = np.where(np.isnan(jaw), shape[:, 0], jaw * gain[:, 0] * o.jaw)
-            shape[:, 0] = (1 - o.heard) * shape[:, 0] + o.heard * heard
-        return _face(self._contacts(shape, now, count))
+        return _face(self._contacts(shape, first, count))
 
-    def _contacts(self, shape: np.ndarray, now: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    def _contacts(self, shape: np.ndarray, first: int, count: int) -> dict[str, np.ndarray]:
         """Returns channels in which lips touch where they must and teeth nearly meet where they must."""
         made = {name: shape[:, at].copy() for at, name in enumerate(CHANNELS)}
         sharp = self._options.closure
+        now = self._visemes[first : first + count]
         sibilant = np.clip(now[:, _SS] + now[:, _CH], 0.0, 1.0)
         made["jawOpen"] = np.minimum(made["jawOpen"], (1 - sibilant) * 1.0 + sibilant * _SIBILANT_JAW)
         if not sharp:
             return made
-        teeth = self._reached(_FF, count)
+        teeth = self._reached(_FF, first, count)
         target = dict(zip(CHANNELS, self._tables.targets[_FF], strict=True))
         for name in ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthRollLower", "mouthShrugUpper"):
             made[name] = (1 - teeth) * made[name] + teeth * target[name]
         made["mouthFunnel"] = (1 - 0.8 * teeth) * made["mouthFunnel"]
-        lips = self._reached(_PP, count)
+        lips = self._reached(_PP, first, count)
         made["jawOpen"] = made["jawOpen"] - lips * np.maximum(made["jawOpen"] - _CLOSED_JAW, 0.0)
         for name in ("mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthShrugUpper", "tongueOut"):
             made[name] = (1 - lips) * made[name]
@@ -204,10 +220,12 @@ class Mouth:
         made["mouthClose"] = lips * made["jawOpen"]
         return made
 
-    def _reached(self, viseme: int, count: int) -> np.ndarray:
+    def _reached(self, viseme: int, first: int, count: int) -> np.ndarray:
         """Returns how far a contact is made, 0 to 1: held while the viseme is likely and a little longer."""
         low, high = _SURE
-        sure = np.clip((self._visemes[:, viseme] - low) / (high - low), 0.0, 1.0)
+        begin, behind = first - self._behind, self._behind
+        near = self._visemes[begin : first + count + self._ahead, viseme]
+        sure = np.clip((near - low) / (high - low), 0.0, 1.0)
         sure = sure * sure * (3 - 2 * sure)
         ramp, hold = _RAMP / self._options.closure, _HOLD
         reach = int(np.ceil((ramp + hold) * RATE))
@@ -216,14 +234,13 @@ class Mouth:
             past = np.clip((abs(shift) / RATE - hold) / ramp, 0.0, 1.0)
             weight = 0.5 + 0.5 * np.cos(np.pi * past)
             if weight > 0 and shift <= self._behind:
-                first = self._behind - shift
-                out = np.maximum(out, weight * sure[first : first + count])
+                out = np.maximum(out, weight * sure[behind - shift : behind - shift + count])
         return out
 
-    def _smoothed(self, values: np.ndarray, count: int) -> np.ndarray:
+    def _smoothed(self, values: np.ndarray, first: int, count: int) -> np.ndarray:
         """Returns a mean over 110 ms (less where the look-ahead is shorter)."""
         taps = range(-min(5, self._ahead), 6)
-        return sum(values[self._behind - s : self._behind - s + count] for s in taps) / len(taps)
+        return sum(values[first - s : first - s + count] for s in taps) / len(taps)
 
     def _at_fps(self, made: np.ndarray) -> np.ndarray:
         """Returns the motion's frames that lie at or before the newest frame at `RATE`."""
@@ -241,24 +258,6 @@ class Mouth:
         high = np.minimum(low + 1, len(held) - 1)
         share = np.clip(at - low, 0.0, 1.0)[:, None]
         return held[low] * (1 - share) + held[high] * share
-
-
-class _Heard:
-    """The jaw as the sound tells it: first formant and loudness, which is compared with the speaker's own."""
-
-    _FADE = 0.02  # dB a frame that the loudest is forgotten by: 2 dB a second
-
-    def __init__(self) -> None:
-        self._peak = -35.0
-
-    def push(self, heard: AudioFeatures) -> Float[np.ndarray, " t"]:
-        peaks = np.empty(len(heard))
-        for i, level in enumerate(heard.intensity.tolist()):
-            self._peak = max(self._peak - self._FADE, level, -50.0)
-            peaks[i] = self._peak
-        loud = np.clip(1 + (heard.intensity - peaks) / 25.0, 0.0, 1.0)
-        open_ = np.clip((np.where(heard.f1 > 0, heard.f1, 450.0) - 250.0) / 500.0, 0.0, 1.0)
-        return 0.32 * loud**2 * (0.35 + 0.65 * open_)
 
 
 def strengths(track: PhoneTrack, count: int) -> Float[np.ndarray, " t"]:
