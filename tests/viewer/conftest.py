@@ -37,7 +37,7 @@ class Opened:
         return self.page.evaluate(script, argument)
 
     def until(self, condition: str, argument: Any = None, seconds: float = 20) -> Any:
-        """Waits until a JavaScript function is true. (Playwright's own waiting evaluates text, which the page forbids.)"""
+        """Waits until a JavaScript function is true. (Playwright's own waiting evaluates text; the page forbids it.)"""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := self.page.evaluate(condition, argument):

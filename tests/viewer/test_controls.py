@@ -180,7 +180,8 @@ def test_a_phone_shows_head_and_controls(opened, small) -> None:
     front = page.pixels()
     page.call(
         """() => {
-          const canvas = document.querySelector('canvas'), at = (id, x, y) => ({ pointerId: id, clientX: x, clientY: y, bubbles: true, pointerType: 'touch' });
+          const canvas = document.querySelector('canvas'), at = (id, x, y) =>
+            ({ pointerId: id, clientX: x, clientY: y, bubbles: true, pointerType: 'touch' });
           canvas.setPointerCapture = () => {};
           const send = (kind, ...where) => canvas.dispatchEvent(new PointerEvent(kind, at(...where)));
           send('pointerdown', 1, 100, 150); send('pointerdown', 2, 200, 150);

@@ -79,6 +79,8 @@ function facade(player: Player, ui: Interface, ready: Promise<boolean>) {
     picture: () => ui.recorder.picture(),
     record: (seconds: number) => ui.recorder.clip(seconds),
     settle: () => player.settle(),
+    /** The camera: world to camera (3x4, OpenCV axes, of the file's own world) and fx fy cx cy in pixels. */
+    lens: () => player.stage.orbit.view(player.canvas.width, player.canvas.height, player.stage.up),
     pixels: () => (player.stage.draw(), player.stage.renderer.pixels()),
     get duration() { return player.duration; },
     get time() { return player.time; },

@@ -32,6 +32,8 @@ export class Player extends EventTarget {
   speed = 1;
   blink = false;
   idle = false;
+  /** Whether the backdrop follows light and dark: nobody chose another. */
+  studio = true;
   private last = 0;
   private clock = 0;
   private radius = 0.2;
@@ -230,10 +232,14 @@ export class Player extends EventTarget {
   }
 
   /** A colour of CSS, "none", or a picture. */
-  async background(what: string | Blob): Promise<void> {
+  async background(what: string | Blob, studio = false): Promise<void> {
     const { stage } = this;
-    if (typeof what !== "string") stage.renderer.setPicture(await createImageBitmap(what));
-    else {
+    this.studio = studio;
+    if (typeof what !== "string") {
+      const image = await createImageBitmap(what);
+      if (this.studio !== studio) return; // somebody chose another while this one was decoded
+      stage.renderer.setPicture(image);
+    } else {
       stage.renderer.setPicture(null);
       stage.style.background = what === "none" ? [0, 0, 0, 0] : [...parseColour(what), 1];
     }

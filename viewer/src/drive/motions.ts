@@ -69,10 +69,10 @@ function fromCsv(text: string, name: string): Table {
     return kept.map((c) => number(cells[c], `${name}: line ${i + 2}, ${head[c]}`));
   });
   const code = head.findIndex((x) => x.toLowerCase() === "timecode");
-  const times = code >= 0 ? lines.map((x) => seconds(x.split(",")[code])) : [];
   const time = head.findIndex((x) => ["time", "timestamp"].includes(x.toLowerCase()));
-  if (time >= 0) lines.forEach((x) => times.push(Number(x.split(",")[time])));
-  return { names: kept.map((c) => head[c]), rows, fps: rate(times) };
+  const cells = (c: number) => lines.map((x) => x.split(",")[c]);
+  const fps = time >= 0 ? rate(cells(time).map(Number)) : code >= 0 ? codedRate(cells(code)) : APP;
+  return { names: kept.map((c) => head[c]), rows, fps };
 }
 
 /** {names, frames: [{weights, time}], fps?} as chat avatars exchange it, or a list of {name: value}. */
@@ -102,15 +102,20 @@ function number(value: unknown, where: string): number {
   return x;
 }
 
-/** Seconds of HH:MM:SS:FF.sub at 60 frames a second. */
-function seconds(code: string): number {
-  const [h, m, s, f] = code.trim().split(":").map(Number);
-  return h * 3600 + m * 60 + s + (f || 0) / 60;
+const APP = 60; // Live Link Face's own rate, where nothing else is said
+const NOMINAL = [24, 25, 30, 48, 50, 60, 90, 100, 120, 240]; // rates that time codes count in
+
+/** Frames a second of time codes HH:MM:SS:FF.sub; within one second nothing says how many frames make it up. */
+function codedRate(codes: string[]): number {
+  const parts = codes.map((x) => x.trim().split(/[:;]/).map(Number));
+  if (parts.some((x) => x.length !== 4 || x.some(Number.isNaN)) || new Set(parts.map((x) => x[2])).size < 2) return APP;
+  const most = parts.reduce((m, x) => Math.max(m, x[3]), 0), nominal = NOMINAL.find((n) => n > most) ?? 240;
+  return rate(parts.map(([h, m, s, f]) => h * 3600 + m * 60 + s + f / nominal));
 }
 
-/** Frames a second of rising times; 60 if they do not tell. */
+/** Frames a second of rising times; the app's if they do not tell. */
 function rate(times: number[]): number {
   const span = times.length > 1 ? times[times.length - 1] - times[0] : 0;
   const fps = (times.length - 1) / span;
-  return span > 0 && fps > 1 && fps < 1000 ? Math.round(fps * 100) / 100 : 60;
+  return span > 0 && fps > 1 && fps < 1000 ? Math.round(fps * 100) / 100 : APP;
 }

@@ -185,20 +185,21 @@ export class Interface {
   private theme(): void {
     this.dark = !this.dark;
     document.documentElement.dataset.theme = this.dark ? "dark" : "light";
-    if (this.look.studio) this.backdrop();
+    if (this.player.studio) this.backdrop();
   }
 
   /** A soft light behind the head, light or dark as the page is. */
   private backdrop(): void {
     const size = 512, canvas = document.createElement("canvas"), context = canvas.getContext("2d");
     if (!context) return;
+    this.player.studio = true;
     canvas.width = canvas.height = size;
     const glow = context.createRadialGradient(size / 2, 0.42 * size, 0, size / 2, 0.42 * size, 0.72 * size);
     for (const [at, colour] of this.dark ? ([[0, "#3a3d46"], [0.55, "#24262c"], [1, "#15161a"]] as const) : ([[0, "#fdfdfc"], [0.6, "#ebeae7"], [1, "#d5d4d0"]] as const))
       glow.addColorStop(at, colour);
     context.fillStyle = glow;
     context.fillRect(0, 0, size, size);
-    canvas.toBlob((blob) => blob && this.look.studio && void this.player.background(blob));
+    canvas.toBlob((blob) => blob && this.player.studio && void this.player.background(blob, true));
   }
 
   private full(): void {

@@ -13,8 +13,6 @@ const DEGREES = Math.PI / 180;
 
 export class LookTab {
   readonly root = el("div", { class: "tab" });
-  /** The backdrop that follows light and dark. */
-  studio = true;
   private tints = new Map<string, Tint>();
 
   constructor(private readonly player: Player, private readonly backdrop: () => void) {
@@ -62,7 +60,6 @@ export class LookTab {
   private background(): HTMLElement {
     const { player } = this;
     const set = (what: string | Blob) => {
-      this.studio = false;
       void player.background(what).catch((error: Error) => player.tell("error", error.message));
     };
     const swatch = (name: string, colour: string) =>
@@ -72,7 +69,7 @@ export class LookTab {
     return section(
       "Background",
       el("div", { class: "swatches" },
-        el("button", { type: "button", class: "swatch studio", "aria-label": "Studio", title: "Studio", onclick: () => ((this.studio = true), this.backdrop()) }),
+        el("button", { type: "button", class: "swatch studio", "aria-label": "Studio", title: "Studio", onclick: () => this.backdrop() }),
         swatch("White", "#ffffff"), swatch("Grey", "#808080"), swatch("Black", "#000000"), swatch("Green screen", "#00b140"), custom,
         el("button", { type: "button", class: "swatch none", "aria-label": "Transparent", title: "Transparent", onclick: () => set("none") })),
       file, el("button", { type: "button", class: "wide", onclick: () => file.click() }, "Picture…"),
