@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +21,11 @@ _FREE, _RATIO = 64 << 20, 200
 """May unpack to that many bytes, or to that many times the packed size, whichever is more: real ones reach 20."""
 _MOST = 4 << 30
 _TAIL = 1 << 20  # bytes that may follow what is read: extensions of the format
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError, OSError,
+    ValueError, IndexError, KeyError,
+)  # fmt: skip
+"""What `zipfile` raises on damaged files."""
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same avatar gives the same bytes
 
 
@@ -62,7 +69,7 @@ def read_zip(data: bytes, where: str) -> dict[str, bytes]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            parts = [part for part in archive.infolist() if not part.is_dir()]
+            parts = [part for part in archive.infolist() if not part.filename.endswith("/")]
             if len(parts) > _MOST_PARTS:
                 raise AvatarError(f"{where}: a zip of {len(parts)} files; refused")
             for part in parts:
@@ -74,8 +81,8 @@ def read_zip(data: bytes, where: str) -> dict[str, bytes]:
             check_growth(sum(part.compress_size for part in parts), sum(part.file_size for part in parts), where)
             check_growth(len(data), sum(part.file_size for part in parts), where)
             return {part.filename: _content(archive, part, where) for part in parts}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise AvatarError(f"{where}: a damaged zip ({error})") from error
+    except _ZIP_ERRORS as error:
+        raise AvatarError(f"{where}: a damaged zip ({ascii(str(error))[1:80]})") from error
 
 
 def _content(archive: zipfile.ZipFile, part: zipfile.ZipInfo, where: str) -> bytes:

@@ -113,6 +113,8 @@ def from_tables(tables: dict[str, np.ndarray], where: str) -> Baked:
     Raises:
         AvatarError: A splat on a triangle, or a triangle on a vertex, that does not exist; frames of another mesh; NaN.
     """
+    if not is_baked(tables):
+        raise AvatarError(f"{where}: a PLY file without a baked animation")
     splats = ply.from_table(tables, where)
     base = _read_points(tables["base_vertex"], where)
     faces = _indices(tables["faces"], ("index_0", "index_1", "index_2"), len(base), where)

@@ -17,6 +17,7 @@ C0 = 0.28209479177387814
 MOST = 16_000_000
 """Splats in a file that is read; the largest public scenes have 6 million."""
 _COEFFICIENTS = (1, 4, 9, 16)
+_LOGIT = 30.0  # the opacity there is 1 to the last bit of a float
 
 # How each real spherical harmonic (in the order of 3D Gaussian splatting) changes where y and z change their signs:
 # each is a polynomial, and is odd in y and z together or even.
@@ -76,23 +77,24 @@ def from_arrays(
     sh: Float[np.ndarray, "n k 3"],
     where: str,
 ) -> Gaussians:
-    """Returns checked splats from what a file held.
+    """Returns checked splats from what a file held; an infinite logit, which some tools write, is made a large one.
 
     Raises:
         AvatarError: NaN or infinity (the splat and the field are named), or a quaternion of length zero.
     """
-    parts = {"position": means, "rotation": quats, "scale": log_scales, "opacity": logits, "colour": sh}
-    for name, array in parts.items():
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinity, and is refused
+        length = np.sqrt((quats.astype(np.float64) ** 2).sum(-1, keepdims=True))
+        arrays = (means, quats / np.maximum(length, 1e-12), log_scales, np.clip(logits, -_LOGIT, _LOGIT), sh)
+        arrays = tuple(np.ascontiguousarray(x, np.float32) for x in arrays)
+    for name, array in zip(("position", "rotation", "scale", "opacity", "colour"), arrays, strict=True):
         good = np.isfinite(array.reshape(len(array), -1)).all(1)
         if not good.all():
             raise AvatarError(f"{where}: splat {int((~good).argmax())} holds NaN or infinity in its {name}")
-    length = np.sqrt((quats.astype(np.float64) ** 2).sum(-1, keepdims=True))
     if not (length > 1e-12).all():
         raise AvatarError(f"{where}: splat {int((length[:, 0] <= 1e-12).argmax())} has a rotation of length zero")
     if sh.shape[1] not in _COEFFICIENTS:
         raise AvatarError(f"{where}: {sh.shape[1]} colour coefficients; 1, 4, 9 or 16 are known")
-    arrays = (means, quats / length, log_scales, logits, sh)
-    return Gaussians(*(torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in arrays))
+    return Gaussians(*(torch.from_numpy(x) for x in arrays))
 
 
 def check_count(count: int, where: str) -> int:

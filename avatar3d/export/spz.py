@@ -80,7 +80,7 @@ def _pack(g: Gaussians) -> list[bytes]:
         packed = (packed << np.uint32(10)) | ((column < 0).astype(np.uint32) << np.uint32(9)) | magnitude
     parts = [
         positions,
-        _byte(opacities(g) * 255),
+        np.minimum(_byte(opacities(g) * 255), 254),  # 255 is an infinite logit to other readers
         _byte(as_numpy(g.sh[:, 0]) * (_WIDE * 255) + 127.5),
         _byte((as_numpy(g.log_scales) + 10) * 16),
         packed.astype("<u4"),
