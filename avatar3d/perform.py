@@ -11,8 +11,10 @@ import numpy as np
 
 from avatar3d import geometry, motions
 from avatar3d.core import Avatar, AvatarError, Camera, Motion
+from avatar3d.drive.blend import resampled
 from avatar3d.drive.personal import VoiceModel, compare, learn
 from avatar3d.drive.retarget import Neutral, RetargetOptions, neutral_of, rest_of, retarget
+from avatar3d.drive.smooth import smooth
 from avatar3d.drive.stream import SpeechOptions, speech, spoken_by
 from avatar3d.pipeline import Progress, fraction, quiet, stage, training_frames
 from avatar3d.speech.phones import PhoneTrack
@@ -46,9 +48,14 @@ class Shot:
 
 
 def of_motion(
-    motion: Motion, avatar: Avatar | None, options: RetargetOptions, sound: Sound | SoundFile | None = None
+    motion: Motion,
+    avatar: Avatar | None,
+    options: RetargetOptions,
+    sound: Sound | SoundFile | None = None,
+    fps: float | None = None,
 ) -> Played:
-    """Returns a motion as the avatar's own, or as it is where there is no avatar."""
+    """Returns a motion as the avatar's own, or as it is where there is no avatar; at another rate if `fps` is given."""
+    motion = motion if fps is None else resampled(motion, fps)
     neutral = neutral_of(motion) if avatar is not None and options.relative else None
     pieces = _pieces(motion) if avatar is None else taken_over(_pieces(motion), avatar, options, neutral)
     return Played(pieces, motion.fps, len(motion), sound)
@@ -59,6 +66,7 @@ def of_video(
     avatar: Avatar | None,
     options: RetargetOptions,
     same_person: bool = False,
+    fps: float | None = None,
     progress: Progress = quiet,
 ) -> Played:
     """Returns what somebody does in a video, with its sound.
@@ -69,6 +77,7 @@ def of_video(
         options: What to take over.
         same_person: The driver is the avatar's person: identity and focal length are known, values are taken over as
             they are.
+        fps: Frames a second; by default the video's.
         progress: Called while it works.
 
     Raises:
@@ -84,11 +93,11 @@ def of_video(
     focal = (known.about.get("camera") or {}).get("K", [[None]])[0][0] if known is not None else None
     identity = known.identity if known is not None else None
     solved = track(clip, identity=identity, focal=focal, progress=fraction(progress, "track"))
-    motion = replace(solved.motion, pose=replace(solved.motion.pose, soft=None))
+    motion = smooth(replace(solved.motion, pose=replace(solved.motion.pose, soft=None)))
     sound = Sound(clip.audio, clip.rate) if clip.audio is not None and clip.rate else None
     if same_person:
         options = replace(options, relative=False)
-    return of_motion(motion, avatar, options, sound)
+    return of_motion(motion, avatar, options, sound, fps)
 
 
 def of_speech(

@@ -36,9 +36,9 @@ class Drive(Command):
     voice: str = "en-us"
     """Of `--text`: any of espeak-ng's languages, such as de, fr, cmn, en-us+f3."""
     transcript: str | None = None
-    """What is said in `--audio`: words, or a text file; makes lips more exact."""
-    language: str = "en-us"
-    """Of the transcript."""
+    """What is said in `--audio`: words, a text file, or subtitles (.srt, .vtt); makes lips more exact."""
+    language: str = "en"
+    """Of the transcript: en, de, fr, ..."""
     phones: Path | None = None
     """Phones of `--audio` that are known already: .TextGrid or .json."""
     voice_model: Path | None = None
@@ -56,7 +56,8 @@ class Drive(Command):
     seconds: float | None = None
     """End `--live` after so long."""
     strength: UseAppendAction[tuple[str, ...]] = ()
-    """How much by region: `--strength mouth=1.2 --strength brows=0.5`; mouth, brows, lids, gaze, head. 1 as it is."""
+    """How much by region: `--strength mouth=1.2 --strength brows=0.5`; 1 is as it is. Regions: mouth, jaw, tongue,
+    cheeks, nose, brows, lids, gaze, head, body."""
     expression: bool = True
     """Take over mouth, brows and lids of a video or motion."""
     gaze: bool = True

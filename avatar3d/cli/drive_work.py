@@ -1,7 +1,6 @@
 """What `avatar3d drive` does: check what was asked, gather the motion, write what was asked for."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,10 +115,10 @@ def _played(given: "Drive", source: str, avatar: Avatar | None, options: Retarge
     if source == "motion":
         sound = None if given.audio is None else open_sound(given.audio)
         motion = motions.read(given.motion or "")
-        return perform.of_motion(_at_rate(motion, given.fps), avatar, options, sound)
+        return perform.of_motion(motion, avatar, options, sound, given.fps)
     if source == "video":
         path = given.video or Path()
-        return perform.of_video(path, avatar, options, given.same_person, console.progress)
+        return perform.of_video(path, avatar, options, given.same_person, given.fps, console.progress)
     speech = SpeechOptions(
         fps=given.fps or 30.0,
         life=LifeOptions(seed=given.seed) if given.life else None,
@@ -143,8 +142,11 @@ def _said(given: "Drive", source: str) -> tuple[Sound | SoundFile, PhoneTrack | 
         return sound, read_phones(given.phones)
     if given.transcript is not None:
         from avatar3d.speech.align import align
+        from avatar3d.speech.subtitles import read_subtitles
 
         heard = read_sound(sound.path)
+        if given.transcript.lower().endswith((".srt", ".vtt")):
+            return sound, align(heard, read_subtitles(given.transcript), given.language)
         return sound, align(heard, _words(given.transcript), given.language)
     return sound, None
 
@@ -158,10 +160,6 @@ def _words(text: str) -> str:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise AvatarError(f"{text}: not a text file that can be read ({error})") from error
     return text
-
-
-def _at_rate(motion, fps: float | None):
-    return motion if fps is None or fps == motion.fps else replace(motion, fps=fps)
 
 
 def _shot(given: "Drive", avatar: Avatar) -> Shot:

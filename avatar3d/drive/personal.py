@@ -20,14 +20,13 @@ from safetensors.numpy import save
 from avatar3d import heads
 from avatar3d.core import AvatarError, Motion
 from avatar3d.drive.mouth import RATE, Mouth, MouthOptions
-from avatar3d.drive.retarget import region_of
 from avatar3d.files import write_bytes
 from avatar3d.heads.arkit import ARKIT
 from avatar3d.speech.features import AudioFeatures, features
 from avatar3d.speech.listen import listen
 from avatar3d.speech.sound import Sound
 
-MOUTH: tuple[int, ...] = tuple(i for i, name in enumerate(ARKIT) if region_of(name) == "mouth")
+MOUTH: tuple[int, ...] = tuple(i for i, n in enumerate(ARKIT) if n.startswith(("jaw", "mouth", "tongue", "cheekPuff")))
 """Columns that are learnt."""
 _OPENINGS = [
     k for k, i in enumerate(MOUTH) if ARKIT[i].startswith(("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel"))

@@ -9,14 +9,8 @@ from torch import Tensor
 
 from avatar3d import geometry, heads
 from avatar3d.core import Avatar, AvatarError, HeadModel, Motion, Pose, first_of
+from avatar3d.drive.blend import REGIONS, region_of
 
-REGIONS: Mapping[str, tuple[str, ...]] = {
-    "mouth": ("jaw", "mouth", "tongue", "cheekPuff"),
-    "brows": ("brow",),
-    "lids": ("eyeBlink", "eyeSquint", "eyeWide", "cheekSquint", "noseSneer"),
-    "gaze": ("eyeLook",),
-}
-"""Beginnings of the names of expressions by region; the joints are the region `head`."""
 _CALM = 0.1
 """Share of the frames, the calmest, whose mean is the neutral."""
 _MARGIN = 0.25
@@ -55,7 +49,7 @@ class RetargetOptions:
     pose: bool = True
     """Take over the turns of the head and the motion of the body."""
     strength: Mapping[str, float] = field(default_factory=dict)
-    """By region (`mouth`, `brows`, `lids`, `gaze`, `head`): 1 as it is, 0 for none."""
+    """By region (`blend.REGIONS`: mouth, jaw, brows, lids, gaze, head, ...): 1 as it is, 0 for none."""
     clamp: bool = True
     """Keep to what the avatar can show: the range of its own clip with a margin."""
 
@@ -172,29 +166,10 @@ def clamped(motion: Motion, limits: Limits) -> Motion:
     return replace(motion, pose=replace(pose, expression=expression, joints=joints, root=root))
 
 
-def scaled(motion: Motion, strength: Mapping[str, float]) -> Motion:
-    """Returns a motion with regions made stronger or weaker; see `RetargetOptions.strength`."""
-    if not strength:
-        return motion
-    pose = motion.pose
-    gain = torch.tensor([strength.get(region_of(name), 1.0) for name in motion.names]).to(pose.expression)
-    joints = pose.joints * strength.get("head", 1.0)
-    return replace(motion, pose=replace(pose, expression=(pose.expression * gain).clamp(0, 1), joints=joints))
-
-
-def region_of(name: str) -> str:
-    """Returns the region of an expression.
-
-    >>> region_of("jawOpen")
-    'mouth'
-    """
-    return next(region for region, starts in REGIONS.items() if name.startswith(starts))
-
-
 def check(options: RetargetOptions) -> None:
     """Raises an `AvatarError` for a strength of an unknown region or out of range."""
     for region, value in options.strength.items():
-        first_of([*REGIONS, "head"], region)
+        first_of(REGIONS, region)
         if not 0 <= value <= 3:
             raise AvatarError(f"strength of {region} is {value:g}; give a number from 0 to 3")
 

@@ -9,11 +9,12 @@ from jaxtyping import Float
 
 from avatar3d import heads
 from avatar3d.core import Avatar, Motion, Pose
+from avatar3d.drive.blend import scaled
 from avatar3d.drive.life import Life, LifeOptions
 from avatar3d.drive.mouth import RATE, Mouth, MouthOptions, strengths
 from avatar3d.drive.personal import MOUTH, Personal, VoiceModel
 from avatar3d.drive.prosody import Prosody, ProsodyOptions
-from avatar3d.drive.retarget import Neutral, RetargetOptions, rest_of, retarget, scaled
+from avatar3d.drive.retarget import Neutral, RetargetOptions, rest_of, retarget
 from avatar3d.heads.arkit import ARKIT
 from avatar3d.speech.features import AudioFeatures, Features, joined
 from avatar3d.speech.phones import PhoneTrack
@@ -39,7 +40,7 @@ class SpeechOptions:
     life: LifeOptions | None = field(default_factory=LifeOptions)
     """Blinks, glances, breath and sway; None for a face that only speaks."""
     strength: Mapping[str, float] = field(default_factory=dict)
-    """By region (`mouth`, `brows`, `lids`, `gaze`, `head`), applied last: 1 as it is."""
+    """By region (`blend.REGIONS`), applied last: 1 as it is."""
 
 
 class Speech:
@@ -95,7 +96,9 @@ class Speech:
             seen, careful = self._visemes[:count], None
             self._visemes = self._visemes[count:]
         else:
-            seen, careful = (_taken(x, self._said, count, rest) for x, rest in zip(self._known, (0, 1.0), strict=True))
+            seen, careful = (
+                _taken(x, self._said, count, rest) for x, rest in zip(self._known, (0.0, 1.0), strict=True)
+            )
             self._said += count
         if self._personal is not None:
             self._personal.push(seen, now)
@@ -114,7 +117,7 @@ class Speech:
             motion, cues = done.motion, done.cues
         if self._life is not None and len(motion):
             motion = self._life(motion, cues)
-        return scaled(motion, self._options.strength)
+        return scaled(motion, self._options.strength) if self._options.strength else motion
 
 
 def speech(
