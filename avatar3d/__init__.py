@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.export import import_avatar as import_avatar
     from avatar3d.fit import fit as fit
     from avatar3d.geometry import orbit as orbit
+    from avatar3d.lip_scores import score_lips as score_lips
     from avatar3d.pipeline import make as make
     from avatar3d.pipeline import score_fit as score_fit
     from avatar3d.render import render as render
@@ -78,6 +79,7 @@ _HOME = {
     **dict.fromkeys(("make", "score_fit"), "pipeline"),
     "import_avatar": "export",
     "orbit": "geometry",
+    "score_lips": "lip_scores",
     "posed": "render.path",
     "view": "render.path",
     "write_video": "render.video",

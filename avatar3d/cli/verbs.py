@@ -12,6 +12,7 @@ from avatar3d.cli.command import Command, Out
 from avatar3d.cli.console import Console
 from avatar3d.cli.drive_verbs import DRIVE_COMMANDS
 from avatar3d.cli.export_verbs import EXPORT_COMMANDS
+from avatar3d.cli.score_verbs import SCORE_COMMANDS
 from avatar3d.cli.view_verbs import VIEW_COMMANDS
 
 
@@ -287,6 +288,7 @@ COMMANDS: dict[str, type[Command]] = {
     "bench-fit": BenchFit,
     **DRIVE_COMMANDS,
     **EXPORT_COMMANDS,
+    **SCORE_COMMANDS,
     **VIEW_COMMANDS,
 }
 """By name on the command line; `score fit` may be written for `score-fit`."""

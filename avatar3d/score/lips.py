@@ -7,7 +7,7 @@
 - Offset: see `lags`. Jitter: the standard deviation of white noise that would tremble as much. Blinks a minute.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from avatar3d.heads.lips import lips
 from avatar3d.score.lags import SHORTEST, Lag, at_rate, correlation, lag, opening_of_phones, opening_of_sound
 from avatar3d.speech.features import AudioFeatures
 from avatar3d.speech.phones import PhoneTrack
-from avatar3d.speech.visemes import viseme_parts
+from avatar3d.speech.visemes import BILABIALS, LABIODENTALS
 
 _SLACK = 0.04
 """Seconds by which a closure may be early or late: phone boundaries of aligners are no better."""
@@ -173,13 +173,15 @@ def closures(mouth: Mouth) -> list[tuple[float, float]]:
     ]
 
 
-def segments(phones: PhoneTrack, viseme: str) -> list[tuple[float, float]]:
-    """Returns the (start, end) in seconds of the phones of a viseme."""
-    return [(p.start, p.end) for p in phones.segmented().phones if viseme in viseme_parts(p.phone)]
+def segments(phones: PhoneTrack, kind: Set[str]) -> list[tuple[float, float]]:
+    """Returns the (start, end) in seconds of the phones of a kind, such as `visemes.BILABIALS`."""
+    return [(p.start, p.end) for p in phones.segmented().phones if p.phone in kind]
 
 
 def _closures(mouth: Mouth, phones: PhoneTrack, notes: list[str]) -> dict[str, Any]:
-    bilabial, labiodental = ([s for s in segments(phones, v) if s[0] < mouth.seconds] for v in ("PP", "FF"))
+    bilabial, labiodental = (
+        [s for s in segments(phones, v) if s[0] < mouth.seconds] for v in (BILABIALS, LABIODENTALS)
+    )
     made = closures(mouth)
     hits = [any(_touch(run, due) for run in made) for due in bilabial]
     right = _right(mouth, phones, bilabial, labiodental)
