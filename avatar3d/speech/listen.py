@@ -15,12 +15,16 @@ from avatar3d.core import AvatarError
 from avatar3d.speech import front, spectra
 from avatar3d.speech.front import Front, Heard
 from avatar3d.speech.hmm import LAG, Loop, state_visemes
+from avatar3d.speech.net import AHEAD, Net
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import RATE, Sound, SoundFile, mono_blocks
+from avatar3d.speech.spectra import grouped
 from avatar3d.speech.visemes import VISEMES
 
 FPS = spectra.FPS
 """Frames of posteriors a second."""
+
+_LOOP_POWER, _NET_POWER = 1.0, 0.3  # of the two experts; by the development half, clean and with noise
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Listener:
     """Visemes of a stream at 16 kHz: push blocks, get frames, flush at the end; a file gives the same bits."""
 
     delay = front.DELAY + LAG / FPS
-    """Seconds from a frame's centre until the frame is known: 123 ms."""
+    """Seconds from a frame's centre until the frame is known: 123 ms. The network is ready 20 ms before."""
 
     def __init__(self, options: ListenOptions | None = None):
         options = options or ListenOptions()
@@ -43,18 +47,54 @@ class Listener:
             raise AvatarError(f"english is {options.english}; expected a share from 0 to 1")
         self._front = Front()
         self._loop = Loop(options.english)
+        self._net = Net()
+        self._early = AHEAD  # answers of the network that come before it has heard anything
+        self._read = 0
+        self._last = np.zeros((1, front.INPUTS), np.float32)
+        self._looped = np.zeros((0, len(VISEMES)))
+        self._netted = np.zeros((0, len(VISEMES)))
 
     def push(self, block: Float[np.ndarray, " a"]) -> Float[np.ndarray, "t 15"]:
         """Returns the posteriors of the frames that are known with this block, in the order of `VISEMES`."""
-        return self._of(self._front.push(block))
+        self._take(self._front.push(block))
+        return self._give()
 
     def flush(self) -> Float[np.ndarray, "t 15"]:
         """Returns the frames of the end: ceil(100 * seconds) in all."""
-        last = self._of(self._front.flush())
-        return np.concatenate([last, (self._loop.flush() @ state_visemes()).astype(np.float32)])
+        self._take(self._front.flush())
+        self._looped = np.concatenate([self._looped, grouped(self._loop.flush(), state_visemes())])
+        self._answer(np.repeat(self._last, 2 * AHEAD + self._read % 2, 0))
+        return self._give()
 
-    def _of(self, heard: Heard) -> np.ndarray:
-        return (self._loop.push(heard.scores) @ state_visemes()).astype(np.float32)
+    def _take(self, heard: Heard) -> None:
+        if not len(heard):
+            return
+        self._read += len(heard)
+        self._last = heard.inputs[-1:]
+        self._looped = np.concatenate([self._looped, grouped(self._loop.push(heard.scores), state_visemes())])
+        self._answer(heard.inputs)
+
+    def _answer(self, inputs: np.ndarray) -> None:
+        odds = self._net.push(inputs)
+        late, self._early = min(self._early, len(odds)), max(self._early - len(odds), 0)
+        self._netted = np.concatenate([self._netted, np.repeat(odds[late:].astype(np.float64), 2, 0)])
+
+    def _give(self) -> np.ndarray:
+        count = min(len(self._looped), len(self._netted))
+        fused = _fused(self._looped[:count], self._netted[:count])
+        self._looped, self._netted = self._looped[count:], self._netted[count:]
+        return fused
+
+
+def _fused(looped: Float[np.ndarray, "t 15"], netted: Float[np.ndarray, "t 15"]) -> Float[np.ndarray, "t 15"]:
+    """Returns the product of two experts: the loop's posteriors and the network's log odds, each to its power."""
+    odds = _LOOP_POWER * np.log(looped + 1e-6) + _NET_POWER * _log_softmax(netted)
+    return np.exp(_log_softmax(odds)).astype(np.float32)
+
+
+def _log_softmax(odds: np.ndarray) -> np.ndarray:
+    odds = odds - odds.max(1, keepdims=True)
+    return odds - np.log(np.exp(odds).sum(1, keepdims=True))
 
 
 def listen_blocks(sound: Sound | SoundFile | Path | str, options: ListenOptions | None = None) -> Iterator[np.ndarray]:
