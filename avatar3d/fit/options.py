@@ -16,11 +16,11 @@ FOLDERS = (Path(__file__).resolve().parents[2] / "configs", Path(__file__).resol
 class FitOptions:
     """How an avatar is fitted."""
 
-    steps: int = 900
+    steps: int = 1400
     """Optimisation steps on a clip."""
     photo_steps: int = 250
     """Optimisation steps on a single photo."""
-    batch: int = 4
+    batch: int = 2
     """Frames a step."""
     splats: int = 36000
     """Splats laid on the head model's texture; hair and clothes add to them."""

@@ -29,7 +29,7 @@ RATES = {
     "basis.quats": 2.5e-3,
     "basis.sh": 3e-3,
     "network": 1e-3,
-    "view": 0.06,
+    "view": 0.15,
 }
 FINAL = {"means": 0.05, "sh": 0.2}
 """Share of its rate that a group ends with; 0.1 where not named."""
