@@ -118,6 +118,15 @@ def taken_over(
         yield retarget(block, avatar, options, neutral)
 
 
+def at_origin(avatar: Avatar) -> Avatar:
+    """Returns the avatar with its performance moved so that it sits at the origin, where the front camera looks."""
+    if avatar.motion is None:
+        return avatar
+    pose = avatar.motion.pose
+    home = geometry.rigid_inverse(rest_of(avatar).root)
+    return replace(avatar, motion=replace(avatar.motion, pose=replace(pose, root=home.to(pose.root) @ pose.root)))
+
+
 def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Progress = quiet) -> dict[str, float]:
     """Writes a video of the avatar and returns `frames` and `seconds` of work.
 

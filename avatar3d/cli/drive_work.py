@@ -46,6 +46,8 @@ def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
         raise AvatarError(f"--size {given.size}: give a number from 16 to 4096 pixels")
     options = _options(given)
     avatar = None if given.avatar is None else store.load(given.avatar)
+    if source == "live":
+        return _live(given, avatar, options, console)
     played = _played(given, source, avatar, options, console)
     shot = None if avatar is None or given.output is None else _shot(given, avatar)
     result: dict[str, Any] = {"output": _text(given.output), "to": _text(given.to), "fps": played.fps}
@@ -119,16 +121,43 @@ def _played(given: "Drive", source: str, avatar: Avatar | None, options: Retarge
     if source == "video":
         path = given.video or Path()
         return perform.of_video(path, avatar, options, given.same_person, given.fps, console.progress)
-    speech = SpeechOptions(
+    speech = _speech(given, options)
+    sound, phones = _said(given, source)
+    if given.subtitles is not None and phones is not None:
+        write_phones(phones, given.subtitles)
+    return perform.of_speech(sound, avatar, speech, phones)
+
+
+def _speech(given: "Drive", options: RetargetOptions) -> SpeechOptions:
+    return SpeechOptions(
         fps=given.fps or 30.0,
         life=LifeOptions(seed=given.seed) if given.life else None,
         strength=options.strength,
         voice=None if given.voice_model is None else load_voice(given.voice_model),
     )
-    sound, phones = _said(given, source)
-    if given.subtitles is not None and phones is not None:
-        write_phones(phones, given.subtitles)
-    return perform.of_speech(sound, avatar, speech, phones)
+
+
+def _live(given: "Drive", avatar: Avatar | None, options: RetargetOptions, console: Console) -> dict[str, Any]:
+    """Shows a live avatar until its source ends, or the keyboard interrupts."""
+    from avatar3d.live import LiveOptions, live, opened
+
+    if avatar is None:
+        raise AvatarError("--live needs an avatar: avatar3d drive ME.a3d --live mic")
+    if given.output is not None or given.to is not None:
+        raise AvatarError("--live shows a page and writes no file; leave -o and --to out")
+    if not 0 <= given.port <= 65535 or (given.seconds is not None and not given.seconds > 0):
+        raise AvatarError("--live needs a --port from 0 to 65535 and --seconds above 0")
+    pieces, kind = opened(given.live or "")
+    shot = _shot(given, avatar)
+    asked = LiveOptions(given.port, given.seconds, _speech(given, options), options, shot.background)
+    if shot.at_rest:
+        avatar = perform.at_origin(avatar)
+    figures = live(avatar, shot.camera, pieces, kind, asked, lambda address: console.note(f"open {address}"))
+    console.note(
+        f"{figures['frames_per_second']} pictures a second, {figures['latency_ms']} ms from event to picture "
+        f"(95 %: {figures['latency_95_ms']} ms)"
+    )
+    return {"source": given.live, "kind": kind, **figures}
 
 
 def _said(given: "Drive", source: str) -> tuple[Sound | SoundFile, PhoneTrack | None]:
