@@ -29,9 +29,9 @@ _PP, _FF, _SS, _CH, _SIL = (VISEMES.index(v) for v in ("PP", "FF", "SS", "CH", S
 
 _SURE = (0.2, 0.45)
 """Probabilities of a lip closure between which it goes from not made to made."""
-_HOLD = 0.01
+_HOLD = 0.005
 """Seconds by which a closure is held longer on each side: at 25 fps one frame falls into even the shortest."""
-_RAMP = 0.05
+_RAMP = 0.045
 """Seconds in which the lips close and open again: lips move at up to 20 cm/s, jaw and lips share some 8 mm."""
 _CLOSED_JAW = 0.06
 """ARKit's jawOpen in closures of iPhone captures."""
