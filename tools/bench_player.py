@@ -43,7 +43,7 @@ OTHERS = ("spark", "playcanvas", "gsplatjs")
 OURS = """async (animated) => {
   await player.ready;
   const names = player.names.slice(0, 52);
-  window.frames = 0;
+  window.drawnFrames = 0;
   let t = 0;
   (async () => {
     for (;;) {
@@ -53,15 +53,15 @@ OURS = """async (animated) => {
       player.set(values);
       await player.apply({ yaw: (0.3 * Math.sin(0.7 * t) * 180) / Math.PI });
       await player.settle();
-      window.frames++;
+      window.drawnFrames++;
       await new Promise(requestAnimationFrame);
     }
   })();
 }"""
 # viser draws on demand: draws of many instances are its frames.
-COUNT = """window.frames = 0;
+COUNT = """window.drawnFrames = 0;
 const P = WebGL2RenderingContext.prototype, draw = P.drawElementsInstanced;
-P.drawElementsInstanced = function (...a) { if (a[4] > 1000) window.frames++; return draw.apply(this, a); };"""
+P.drawElementsInstanced = function (...a) { if (a[4] > 1000) window.drawnFrames++; return draw.apply(this, a); };"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def measure(page: Any, frames: int, between: Callable[[], None]) -> tuple[float,
     """Returns CPU milliseconds a frame, and how many frames were drawn: so many, or as many as a minute allows."""
 
     def drawn() -> int:
-        return int(page.evaluate("window.frames || 0"))
+        return int(page.evaluate("window.drawnFrames || 0"))
 
     def until(count: int, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -29,11 +29,11 @@ entity.setLocalEulerAngles(180, 0, 0);
 camera.addComponent("camera", { fov: 30, nearClip: 0.01, farClip: 10, clearColor: new pc.Color(0, 0, 0) });
 app.root.addChild(entity);
 app.root.addChild(camera);
-window.frames = 0;
+window.drawnFrames = 0;
 let t = 0;
 app.on("update", () => {
   const yaw = 0.3 * Math.sin((t += 1 / 30) * 0.7);
   camera.setPosition(0.75 * Math.sin(yaw), -0.045, 0.75 * Math.cos(yaw) - 0.02);
   camera.lookAt(0, -0.045, -0.02);
 });
-app.on("frameend", () => window.frames++);
+app.on("frameend", () => window.drawnFrames++);

@@ -12,12 +12,12 @@ const mesh = new SplatMesh({ url: "/scene.ply" });
 await mesh.initialized;
 mesh.quaternion.set(1, 0, 0, 0);
 scene.add(mesh);
-window.frames = 0;
+window.drawnFrames = 0;
 let t = 0;
 renderer.setAnimationLoop(() => {
   const yaw = 0.3 * Math.sin((t += 1 / 30) * 0.7);
   camera.position.set(0.75 * Math.sin(yaw), -0.045, 0.75 * Math.cos(yaw) - 0.02);
   camera.lookAt(0, -0.045, -0.02);
   renderer.render(scene, camera);
-  window.frames++;
+  window.drawnFrames++;
 });
