@@ -13,9 +13,9 @@ from avatar3d import geometry, motions
 from avatar3d.core import Avatar, AvatarError, Camera, Motion
 from avatar3d.drive.blend import resampled
 from avatar3d.drive.personal import VoiceModel, compare, learn
-from avatar3d.drive.retarget import Neutral, RetargetOptions, neutral_of, rest_of, retarget
+from avatar3d.drive.retarget import Neutral, RetargetOptions, Transfer, neutral_of, rest_of
 from avatar3d.drive.smooth import smooth
-from avatar3d.drive.stream import SpeechOptions, speech, spoken_by
+from avatar3d.drive.stream import SpeechOptions, speaker, speech
 from avatar3d.pipeline import Progress, fraction, quiet, stage, training_frames
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Resampler, Sound, SoundFile
@@ -106,7 +106,7 @@ def of_speech(
     """Returns what a face does that says what is heard; see `drive.speech`."""
     pieces = speech(sound, options, phones)
     if avatar is not None:
-        pieces = (spoken_by(piece, avatar, options.voice) for piece in pieces)
+        pieces = map(speaker(avatar, options.voice), pieces)
     return Played(pieces, options.fps, math.ceil(sound.seconds * options.fps - 1e-9), sound)
 
 
@@ -114,8 +114,9 @@ def taken_over(
     blocks: Iterable[Motion], avatar: Avatar, options: RetargetOptions, neutral: Neutral | None
 ) -> Iterator[Motion]:
     """Yields pieces of a motion as the avatar's; see `retarget`."""
+    transfer = Transfer(avatar, options)
     for block in blocks:
-        yield retarget(block, avatar, options, neutral)
+        yield transfer(block, neutral)
 
 
 def at_origin(avatar: Avatar) -> Avatar:

@@ -6,11 +6,11 @@ import torch
 
 from avatar3d.core import Avatar, AvatarError, Motion, Pose
 from avatar3d.drive.retarget import RetargetOptions, retarget
-from avatar3d.drive.stream import SpeechOptions, speech, spoken_by
+from avatar3d.drive.stream import SpeechOptions, speaker, speech
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Sound, SoundFile, open_sound
 
-__all__ = ["RetargetOptions", "SpeechOptions", "drive", "retarget", "speech", "spoken_by"]
+__all__ = ["RetargetOptions", "SpeechOptions", "drive", "retarget", "speaker", "speech"]
 
 
 def drive(
@@ -49,4 +49,4 @@ def drive(
         raise AvatarError("drive: the sound is shorter than a frame")
     whole = {n: torch.cat([getattr(m.pose, n) for m in pieces]) for n in ("expression", "joints", "root")}
     motion = Motion(Pose(**whole), options.fps, pieces[0].names)
-    return motion if avatar is None else spoken_by(motion, avatar, options.voice)
+    return motion if avatar is None else speaker(avatar, options.voice)(motion)

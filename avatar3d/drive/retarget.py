@@ -143,16 +143,28 @@ def retarget(
     Raises:
         AvatarError: Another head's joints or expressions, or an option out of range.
     """
-    head = heads.load(avatar.head)
-    check(options)
-    if motion.names != tuple(head.expressions) or motion.pose.joints.shape[1] != len(head.joints):
-        raise AvatarError(f"motion: not on head '{avatar.head}'; read it with avatar3d.motions or track it anew")
-    rest, start = rest_of(avatar), neutral or neutral_of(motion)
-    pose = motion.pose
-    expression = _expression(pose.expression, start, rest, motion.names, options)
-    joints, root = _turned(pose, start, rest, head, options)
-    out = Motion(Pose(expression, joints, root), motion.fps, motion.names)
-    return clamped(out, limits_of(avatar)) if options.clamp else out
+    return Transfer(avatar, options)(motion, neutral)
+
+
+class Transfer:
+    """`retarget` for many pieces of motion: the avatar is looked at once."""
+
+    def __init__(self, avatar: Avatar, options: RetargetOptions = RetargetOptions()):
+        check(options)
+        self._head, self._options = heads.load(avatar.head), options
+        self._rest = rest_of(avatar)
+        self._limits = limits_of(avatar) if options.clamp else None
+
+    def __call__(self, motion: Motion, neutral: Neutral | None = None) -> Motion:
+        """Returns the motion as the avatar's; see `retarget`."""
+        head, options = self._head, self._options
+        if motion.names != tuple(head.expressions) or motion.pose.joints.shape[1] != len(head.joints):
+            raise AvatarError(f"motion: not on head '{head.name}'; read it with avatar3d.motions or track it anew")
+        start, pose = neutral or neutral_of(motion), motion.pose
+        expression = _expression(pose.expression, start, self._rest, motion.names, options)
+        joints, root = _turned(pose, start, self._rest, head, options)
+        out = Motion(Pose(expression, joints, root), motion.fps, motion.names)
+        return out if self._limits is None else clamped(out, self._limits)
 
 
 def clamped(motion: Motion, limits: Limits) -> Motion:

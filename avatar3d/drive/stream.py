@@ -1,6 +1,6 @@
 """Speech to the motion of a face, block by block: the same numbers for a whole file, a stream, and any cut of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from avatar3d.drive.life import Life, LifeOptions
 from avatar3d.drive.mouth import RATE, Mouth, MouthOptions, strengths
 from avatar3d.drive.personal import MOUTH, Personal, VoiceModel
 from avatar3d.drive.prosody import Prosody, ProsodyOptions
-from avatar3d.drive.retarget import Neutral, RetargetOptions, rest_of, retarget
+from avatar3d.drive.retarget import Neutral, Transfer, rest_of
 from avatar3d.heads.arkit import ARKIT
 from avatar3d.speech.features import AudioFeatures, Features, joined
 from avatar3d.speech.phones import PhoneTrack
@@ -144,16 +144,19 @@ def speech(
         yield last
 
 
-def spoken_by(motion: Motion, avatar: Avatar, voice: VoiceModel | None = None) -> Motion:
-    """Returns speech on the default head at rest as the avatar's: about its own neutral, within what it can show.
+def speaker(avatar: Avatar, voice: VoiceModel | None = None) -> Callable[[Motion], Motion]:
+    """Returns what makes speech on the default head at rest the avatar's: about its neutral, within what it can show.
 
-    A voice model gives the person's own mouth, which is kept as it is.
+    Args:
+        avatar: Who speaks.
+        voice: The model that the speech came through, if any: it gives the person's own mouth, which is kept as it is.
     """
-    still = torch.zeros(len(motion.names))
+    still = torch.zeros(len(ARKIT))
     if voice is not None:
         still[list(MOUTH)] = rest_of(avatar).expression.float()[list(MOUTH)]
-    start = Neutral(still, torch.zeros_like(motion.pose.joints[0]), torch.eye(4))
-    return retarget(motion, avatar, RetargetOptions(), start)
+    start = Neutral(still, torch.zeros(len(heads.load(avatar.head).joints), 3), torch.eye(4))
+    transfer = Transfer(avatar)
+    return lambda motion: transfer(motion, start)
 
 
 def _listener():

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 from avatar3d.core import Avatar, AvatarError, Camera, Motion
-from avatar3d.drive.retarget import Neutral, RetargetOptions, neutral_of, retarget
-from avatar3d.drive.stream import Speech, SpeechOptions, spoken_by
+from avatar3d.drive.retarget import Neutral, RetargetOptions, Transfer, neutral_of
+from avatar3d.drive.stream import Speech, SpeechOptions, speaker
 from avatar3d.live.page import Page
 from avatar3d.live.sources import BLOCK, Piece
 
@@ -165,7 +165,7 @@ class _Sound:
         mouth = replace(options.speech.mouth, look_ahead=min(_LOOK_AHEAD, options.speech.mouth.look_ahead))
         self._options = replace(options.speech, mouth=mouth)
         self._speech = Speech(self._options)
-        self._avatar, self._figures = avatar, figures
+        self._speaker, self._figures = speaker(avatar, options.speech.voice), figures
         self._start: float | None = None
         self._given = 0
         self.delay = self._speech.delay + BLOCK
@@ -178,7 +178,7 @@ class _Sound:
         motion = self._speech.push(piece.data)
         if not len(motion):
             return []
-        own = spoken_by(motion, self._avatar, self._options.voice)
+        own = self._speaker(motion)
         self._figures.add("listening", time.perf_counter() - begin)
         out = []
         for i in range(len(own)):
@@ -196,7 +196,7 @@ class _Pictures:
     def __init__(self, avatar: Avatar, options: LiveOptions, figures: Figures):
         from avatar3d.live.faces import CameraFace
 
-        self._face, self._avatar, self._options, self._figures = CameraFace(), avatar, options, figures
+        self._face, self._transfer, self._figures = CameraFace(), Transfer(avatar, options.transfer), figures
         self._first: list[Motion] = []
         self._neutral: Neutral | None = None
 
@@ -212,7 +212,7 @@ class _Pictures:
             poses = [m.pose for m in self._first]
             whole = {n: torch.cat([getattr(p, n) for p in poses]) for n in ("expression", "joints", "root")}
             self._neutral = neutral_of(replace(motion, pose=replace(motion.pose, **whole)))
-        return [_Shown(retarget(motion, self._avatar, self._options.transfer, self._neutral), piece.taken)]
+        return [_Shown(self._transfer(motion, self._neutral), piece.taken)]
 
 
 def opened(source: str) -> tuple[Iterator[Piece], str]:

@@ -9,7 +9,7 @@ import torch
 from avatar3d import drive
 from avatar3d.core import Avatar, AvatarError, Motion
 from avatar3d.drive.life import LifeOptions
-from avatar3d.drive.stream import Speech, SpeechOptions, speech, spoken_by
+from avatar3d.drive.stream import Speech, SpeechOptions, speaker, speech
 from avatar3d.heads import ARKIT
 from avatar3d.speech.phones import Phone, PhoneTrack
 from avatar3d.speech.sound import Sound
@@ -66,7 +66,7 @@ def test_life_goes_on_or_not() -> None:
 
 def test_an_avatar_speaks_about_its_own_rest(doll: Avatar) -> None:
     motion = drive.drive(voice(), options=SpeechOptions(life=None), phones=said())
-    own = spoken_by(motion, doll)
+    own = speaker(doll)(motion)
     torch.testing.assert_close(own.pose.root[:, 2, 3], torch.full((90,), -0.8), atol=1e-5, rtol=0)
     assert own.pose.expression[:, JAW].max() > 0.05
     assert torch.equal(
