@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,10 +133,22 @@ class Look:
 
 
 class Gaze:
-    """Saccades between a partner's face and elsewhere; the head follows far glances."""
+    """Saccades between a partner's face and elsewhere; the head follows far glances.
 
-    def __init__(self, away: float, amplitude: float, fps: float, rng: np.random.Generator):
+    `aims` says where the partner is from when on: (seconds, yaw, pitch) in order of time, degrees.
+    """
+
+    def __init__(
+        self,
+        away: float,
+        amplitude: float,
+        fps: float,
+        rng: np.random.Generator,
+        aims: Sequence[tuple[float, float, float]] = (),
+    ):
         self._away, self._amplitude, self._fps, self._rng = away, amplitude, fps, rng
+        self._aims = deque(aims)
+        self._aim = (_Move(), _Move())
         self._eyes = (_Move(), _Move())
         self._head = (_Move(), _Move())
         self._elsewhere = False
@@ -168,7 +181,18 @@ class Gaze:
                     shift = self._jump(t, *self._on_face())
                 self._next = t + max(0.2, float(self._rng.gamma(3.0, _FIXATION / 3.0)))
         (yaw, pitch), (head_yaw, head_pitch) = ([move.at(t) for move in pair] for pair in (self._eyes, self._head))
-        return Look(yaw, pitch, head_yaw, head_pitch, shift)
+        shift = max(shift, self._turn_to_aim(t))
+        return Look(yaw + self._aim[0].at(t), pitch + self._aim[1].at(t), head_yaw, head_pitch, shift)
+
+    def _turn_to_aim(self, t: float) -> float:
+        """Moves the eyes to where the partner is now; returns by how many degrees."""
+        size = 0.0
+        while self._aims and self._aims[0][0] <= t:
+            _, *goals = self._aims.popleft()
+            size = math.hypot(*(goal - move.at(t) for goal, move in zip(goals, self._aim, strict=True)))
+            for move, goal in zip(self._aim, goals, strict=True):
+                move.go(t, goal, _DURATION[0] + _DURATION[1] * size)
+        return size
 
     def _contact(self) -> float:
         if self._away <= 0:

@@ -4,6 +4,7 @@ Everything is a state machine that goes from frame to frame: a ten-minute file i
 """
 
 import functools
+import itertools
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -52,6 +53,8 @@ class LifeOptions:
     """Keep the eyes on their target while the head turns. Turn it off for motions that bring a gaze of their own."""
     target: tuple[float, float] = (0.0, 0.0)
     """Where the partner is, seen from the head at rest: degrees to the head's left, degrees down."""
+    looks: tuple[tuple[float, float, float], ...] = ()
+    """Where else the partner is later: (seconds, degrees to the left, degrees down), in order of time."""
     distance: float = 0.7
     """How far the partner is, metres; both eyes meet there."""
     loop: float | None = None
@@ -149,7 +152,8 @@ class Life:
         o = self._options
         streams = [np.random.default_rng([o.seed, i]) for i in range(5)]
         self._blinks = Blinks(o.blinks, self._fps, streams[0])
-        self._gaze = Gaze(o.away, o.gaze, self._fps, streams[1])
+        aims = [(at, yaw - o.target[0], pitch - o.target[1]) for at, yaw, pitch in o.looks]
+        self._gaze = Gaze(o.away, o.gaze, self._fps, streams[1], aims)
         self._posture = Noise(_SLOW, 3, streams[2], o.loop)
         self._small = Noise(_QUICK, 3, streams[3], o.loop)
         self._breath = Breath(streams[4], o.loop)
@@ -283,6 +287,8 @@ def _check(options: LifeOptions, fps: float) -> None:
     for name, (low, high) in bounds.items():
         if not low <= getattr(options, name) <= high:
             raise AvatarError(f"life: {name} is {getattr(options, name)}; give a value from {low} to {high}")
+    if any(a[0] > b[0] for a, b in itertools.pairwise(options.looks)) or not np.isfinite(options.looks).all():
+        raise AvatarError("life: looks are (seconds, degrees left, degrees down) in order of time")
     if options.seed < 0:
         raise AvatarError(f"life: seed is {options.seed}; give 0 or more")
     if options.loop is not None and not 2 <= options.loop <= 3600:

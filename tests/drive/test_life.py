@@ -126,6 +126,17 @@ def test_eyes_meet_at_the_target_while_the_head_turns(target: tuple[float, float
     assert error.median() < 0.8
 
 
+def test_eyes_go_where_they_are_told_when_they_are_told() -> None:
+    off = LifeOptions(gaze=0.0, blinks=0.0, breath=0.0, head=0.0, distance=1e4)
+    looks = replace(off, looks=((1.0, 15.0, 0.0), (2.0, -10.0, 8.0)))
+    motion = idle(90, 30.0, looks)
+    angles = np.degrees(HEAD.gaze_angles(motion.pose.expression)[:, 0].numpy())  # type: ignore[attr-defined]
+    for n, yaw, pitch in ((29, 0, 0), (35, 15, 0), (59, 15, 0), (65, -10, 8)):
+        assert angles[n, 1] == pytest.approx(yaw, abs=0.1) and angles[n, 0] == pytest.approx(pitch, abs=0.1)
+    with pytest.raises(AvatarError, match="in order of time"):
+        idle(5, 30.0, replace(off, looks=((2.0, 0.0, 0.0), (1.0, 0.0, 0.0))))
+
+
 def test_a_head_at_rest_moves_little_and_slowly() -> None:
     turns = np.degrees(LONG.pose.joints[:, :2].sum(1).double().numpy())
     assert (turns.std(0) > 0.3).all() and (turns.std(0) < 2.5).all()
