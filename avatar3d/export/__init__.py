@@ -13,7 +13,20 @@ from typing import Any
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, first_of
-from avatar3d.export import avatar_glb, baked, compressed_ply, html, lam, mesh_glb, ply, sog, splat_file, spz, usd
+from avatar3d.export import (
+    avatar_glb,
+    baked,
+    compressed_ply,
+    html,
+    lam,
+    media,
+    mesh_glb,
+    ply,
+    sog,
+    splat_file,
+    spz,
+    usd,
+)
 from avatar3d.export.formats import ExportOptions, Format, SplatFormat
 from avatar3d.export.reading import import_avatar
 from avatar3d.export.splats import posed_splats, turned
@@ -53,6 +66,9 @@ FORMATS: dict[str, Format] = {
     "usd": Format("OpenUSD's particle field of splats", (".usda", ".usdc", ".usd", ".usdz"), usd.write),
     "baked": Format("base mesh, splats and each frame's shift of the mesh", (".baked.ply",), baked.write),
     "lam": Format("LAM's zip, for its web renderer and OpenAvatarChat", (".lam.zip", ".zip"), lam.write),
+    "mp4": Format("video on white", (".mp4",), media.write_mp4),
+    "webm": Format("video with transparency", (".webm",), media.write_webm_file),
+    "png": Format("a folder of transparent pictures", (), media.write_pngs),
     "mesh-glb": Format("glTF: textured mesh with 52 shapes and a skin", (".mesh.glb",), mesh_glb.write),
 }
 """What `export` writes, by name on the command line."""

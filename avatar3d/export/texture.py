@@ -22,7 +22,7 @@ from avatar3d.render.shade import normals
 _VIEWS = (
     [(yaw, 5) for yaw in range(-180, 180, 30)] + [(yaw, -28) for yaw in (-40, 0, 40)] + [(0, 40), (0, 75), (180, 50)]
 )
-_SIDE, _DISTANCE = 1024, 0.9
+_MOST_SIDE, _DISTANCE = 1024, 0.9
 SIZE = 1024
 """Side of the texture in pixels, where nobody says."""
 _SLANT = 0.25  # cosine between the surface and the ray below which a camera's pixels are not used
@@ -55,7 +55,7 @@ def bake(avatar: Avatar, head: AnnyHead, splats: Gaussians, options: ExportOptio
     total = torch.zeros(len(points), 4)
     for i, (yaw, pitch) in enumerate(_VIEWS):
         options.progress("texture", i + 1, len(_VIEWS))
-        camera = _camera(float(yaw), float(pitch))
+        camera = _camera(float(yaw), float(pitch), min(max(size, 256), _MOST_SIDE))
         total += _seen(splats, vertices, head, camera, points, facing)
     colours = total[:, :3] / total[:, 3:].clamp_min(1e-9)
     unseen = (total[:, 3] < 1e-3).numpy()
@@ -74,11 +74,11 @@ def _texels(head: AnnyHead, size: int) -> tuple[Tensor, Tensor]:
     return seen.face.long(), seen.bary
 
 
-def _camera(yaw: float, pitch: float) -> Camera:
+def _camera(yaw: float, pitch: float, side: int) -> Camera:
     """Returns a camera that sees the bust from head to chest."""
     turn = torch.tensor([math.radians(yaw)])
-    around = orbit(turn, math.radians(pitch), _DISTANCE, (0.0, -0.08, -0.05), (_SIDE, _SIDE), math.radians(36))
-    return Camera(around.w2c[0], around.K[0], _SIDE, _SIDE)
+    around = orbit(turn, math.radians(pitch), _DISTANCE, (0.0, -0.08, -0.05), (side, side), math.radians(36))
+    return Camera(around.w2c[0], around.K[0], side, side)
 
 
 def _seen(
@@ -90,7 +90,7 @@ def _seen(
     inside = points @ camera.w2c[:3, :3].mT + camera.w2c[:3, 3]
     pixel = inside[:, :2] / inside[:, 2:] * camera.K[0, 0] + camera.K[:2, 2]
     slant = (torch.nn.functional.normalize(camera.position - points, dim=-1) * facing).sum(-1)
-    grid = (pixel / _SIDE * 2 - 1)[None, None]
+    grid = (pixel / camera.width * 2 - 1)[None, None]
     layers = torch.cat([picture.rgb, picture.alpha], -1).permute(2, 0, 1)[None]
     found = torch.nn.functional.grid_sample(layers, grid, align_corners=False)[0, :, 0].mT
     near = torch.nn.functional.grid_sample(depth[None, None], grid, mode="nearest", align_corners=False)[0, 0, 0]
