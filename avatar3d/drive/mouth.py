@@ -39,6 +39,8 @@ _SPEECH = 2.0
 """Where at least 1 / this of what is felt is no silence, what is heard moves the jaw in full."""
 _PIECE = 2000
 """Frames reckoned at a time: bounds memory."""
+_ROOM = 0.22
+"""Jaw opening for each unit of tongueOut at least: between the teeth there has to be room."""
 _SIBILANT_JAW = 0.07
 """Highest jaw opening in s, z, sh: the teeth nearly meet."""
 
@@ -198,6 +200,7 @@ class Mouth:
         """Returns channels in which lips touch where they must and teeth nearly meet where they must."""
         made = {name: shape[:, at].copy() for at, name in enumerate(CHANNELS)}
         sharp = self._options.closure
+        made["jawOpen"] = np.maximum(made["jawOpen"], _ROOM * min(self._options.jaw, 1.0) * made["tongueOut"])
         now = self._visemes[first : first + count]
         sibilant = np.clip(now[:, _SS] + now[:, _CH], 0.0, 1.0)
         made["jawOpen"] = np.minimum(made["jawOpen"], (1 - sibilant) * 1.0 + sibilant * _SIBILANT_JAW)
