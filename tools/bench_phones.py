@@ -40,7 +40,7 @@ HALVES: dict[str, tuple[tuple[str, str, float, float], ...]] = {
 """Sound, its phones, and the seconds of it that belong to the half."""
 _NEAR = 3  # frames: within 30 ms
 _REACH = 4  # frames around a closure that still hit it
-CLOSED = 0.26
+CLOSED = 0.14
 """Posterior of PP above which a closure is heard: the lowest with a precision of .6 on the development half."""
 
 

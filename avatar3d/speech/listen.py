@@ -24,7 +24,7 @@ from avatar3d.speech.visemes import VISEMES
 FPS = spectra.FPS
 """Frames of posteriors a second."""
 
-_LOOP_POWER, _NET_POWER = 1.0, 0.3  # of the two experts; by the development half, clean and with noise
+_LOOP_POWER, _NET_POWER = 1.0, 0.8  # of the two experts; by the development half, clean and with noise
 
 
 @dataclass(frozen=True)
