@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.core import Track as Track
     from avatar3d.demo import demo as demo
     from avatar3d.doctor import doctor as doctor
+    from avatar3d.drive import drive as drive
     from avatar3d.export import export as export
     from avatar3d.export import import_avatar as import_avatar
     from avatar3d.fit import fit as fit
@@ -56,7 +57,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.store import save as save
     from avatar3d.track import track as track
 
-_VERBS = ("capture", "track", "fit", "render", "demo", "doctor", "export")
+_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "export")
 _HOME = {
     **dict.fromkeys(
         (

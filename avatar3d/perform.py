@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -128,7 +129,7 @@ def at_origin(avatar: Avatar) -> Avatar:
     return replace(avatar, motion=replace(avatar.motion, pose=replace(pose, root=home.to(pose.root) @ pose.root)))
 
 
-def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Progress = quiet) -> dict[str, float]:
+def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Progress = quiet) -> dict[str, Any]:
     """Writes a video of the avatar and returns `frames` and `seconds` of work.
 
     Raises:
@@ -154,7 +155,7 @@ def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Pro
     return {"frames": count, "seconds": time.perf_counter() - clock}
 
 
-def exhausted(played: Played, progress: Progress = quiet) -> dict[str, float]:
+def exhausted(played: Played, progress: Progress = quiet) -> dict[str, Any]:
     """Lets a motion pass without a picture and returns `frames` and `seconds` of work."""
     clock, done = time.perf_counter(), 0
     for block in played.blocks:
@@ -194,7 +195,7 @@ def sound_blocks(sound: Sound | SoundFile | None) -> tuple[Iterator[np.ndarray] 
 
 def voice_of(
     source: Path, avatar: Avatar, hold_out: float = 0.0, progress: Progress = quiet
-) -> tuple[VoiceModel, dict[str, float]]:
+) -> tuple[VoiceModel, dict[str, Any]]:
     """Returns how the avatar's person moves their mouth, learnt from a clip of them, and held-out scores.
 
     Args:

@@ -1,8 +1,11 @@
 """What `avatar3d drive` does: check what was asked, gather the motion, write what was asked for."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from avatar3d import motions, perform, store
 from avatar3d.cli.console import Console
@@ -22,6 +25,8 @@ from avatar3d.speech.sound import Sound, SoundFile, open_sound, read_sound
 if TYPE_CHECKING:
     from avatar3d.cli.drive_verbs import Drive, Voice
 
+_AFTER = 0.4
+"""Seconds of silence after spoken text: the mouth closes before a film ends."""
 _SOURCES = ("text", "video", "motion", "live")
 
 
@@ -165,7 +170,10 @@ def _said(given: "Drive", source: str) -> tuple[Sound | SoundFile, PhoneTrack | 
     if source == "text":
         from avatar3d.speech.espeak import say
 
-        return say(_words(given.text or ""), given.voice)
+        spoken, phones = say(_words(given.text or ""), given.voice)
+        quiet = np.zeros((len(spoken.samples), round(_AFTER * spoken.rate)), np.float32)
+        longer = Sound(np.concatenate([spoken.samples, quiet], axis=1), spoken.rate)
+        return longer, replace(phones, duration=longer.seconds)
     sound = open_sound(given.audio or "")
     if given.phones is not None:
         return sound, read_phones(given.phones)

@@ -139,7 +139,7 @@ def learn(motion: Motion, sound: Sound, rest: Float[np.ndarray, " e"], train: Bo
 
 def compare(
     model: VoiceModel, motion: Motion, sound: Sound, held: Bool[np.ndarray, " t"], general_rest: Float[np.ndarray, " e"]
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Returns how far mouths are from the tracked one in held-out frames: the general model's and the person's.
 
     The distance is that between vertices of the lips on the default head in millimetres, mean over vertices and
