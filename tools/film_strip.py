@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 import torch
 
-from avatar3d import geometry, heads
+from avatar3d import geometry
 from avatar3d.core import Avatar, AvatarError, Pose
 from avatar3d.drive.mouth import MouthOptions, mouth
+from avatar3d.heads.anny import load as anny
 from avatar3d.render import render
 from avatar3d.render.shade import shade
 from avatar3d.render.video import write_png
@@ -92,7 +93,7 @@ def picture(frame: Frame, yaw: float, avatar: Avatar | None) -> np.ndarray:
     """Returns the mouth of the frame, seen from `yaw` radians to its side."""
     camera = geometry.orbit(torch.tensor([yaw]), distance=0.26, target=(0.0, -0.072, 0.0), size=SIZE)
     if avatar is None:
-        head = heads.load("anny")
+        head = anny()
         vertices = head.vertices(torch.zeros(len(head.identities)), frame.pose)
         seen = shade(vertices[None], head.faces, camera, head.colours)
         image = (seen.rgb + (1 - seen.alpha) * BACKDROP)[0]

@@ -243,7 +243,10 @@ class Mouth:
     def _smoothed(self, values: np.ndarray, first: int, count: int) -> np.ndarray:
         """Returns a mean over 110 ms (less where the look-ahead is shorter)."""
         taps = range(-min(5, self._ahead), 6)
-        return sum(values[first - s : first - s + count] for s in taps) / len(taps)
+        total = np.zeros(count)
+        for s in taps:
+            total += values[first - s : first - s + count]
+        return total / len(taps)
 
     def _at_fps(self, made: np.ndarray) -> np.ndarray:
         """Returns the motion's frames that lie at or before the newest frame at `RATE`."""
