@@ -36,7 +36,7 @@ class Opened:
         """Evaluates a JavaScript function in the page."""
         return self.page.evaluate(script, argument)
 
-    def until(self, condition: str, argument: Any = None, seconds: float = 20) -> Any:
+    def until(self, condition: str, argument: Any = None, seconds: float = 60) -> Any:
         """Waits until a JavaScript function is true. (Playwright's own waiting evaluates text; the page forbids it.)"""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -159,7 +159,7 @@ def opened(chromium, pages) -> Iterator[Callable[..., Opened]]:
     def go(avatar: Avatar | None, query: str = "?ui=0", size: tuple[int, int] = (320, 240), **context: Any) -> Opened:
         browser = context.pop("browser", chromium)
         contexts.append(browser.new_context(viewport={"width": size[0], "height": size[1]}, **context))
-        contexts[-1].set_default_timeout(20_000)
+        contexts[-1].set_default_timeout(60_000)
         result = Opened(contexts[-1].new_page())
         seen.append(result)
         result.page.on("console", lambda m: result.said.append(m.text) if _complaint(m) else None)

@@ -165,7 +165,7 @@ def test_everything_has_a_name_for_screen_readers(opened, small) -> None:
 def test_signs_of_life_go_on_and_off(opened, small) -> None:
     page = opened(small, "?idle=1&blink=1", DESKTOP)
     page.until("() => player.get('headYaw') !== 0")
-    page.until("() => player.get('eyeBlinkLeft') > 0", seconds=12)
+    page.until("() => player.get('eyeBlinkLeft') > 0")
     page.call("() => player.apply({ idle: false, blink: false })")
     assert page.call("() => player.get('headYaw')") == 0
     assert page.call("() => player.get('eyeBlinkLeft')") == 0

@@ -51,11 +51,12 @@ def test_a_dropped_motion_plays(opened, small, performance, tmp_path, name) -> N
     assert page.call("() => player.duration") == pytest.approx(6 / 25)
 
 
-def test_the_head_of_a_motion_file_turns_as_in_python(opened, small, performance, tmp_path) -> None:
-    path = tmp_path / "take.csv"
+@pytest.mark.parametrize("name", ["take.csv", "take.json"])
+def test_the_head_of_a_motion_file_turns_as_in_python(opened, small, performance, tmp_path, name) -> None:
+    path = tmp_path / name
     motions.write(performance, path)
     page = opened(small, "?ui=0&background=white", (200, 200))
-    page.call("(text) => player.loadMotion(text)", path.read_text())
+    page.call("([text, name]) => player.loadMotion(text, name)", [path.read_text(), name])
     page.call("() => player.apply({ play: false, time: 2 / 60 })")
     pose = motions.read(path).pose[2]
     truth = render(small, replace(pose, root=torch.eye(4)), view(size=(200, 200)), torch.ones(3)).rgb.clamp(0, 1)
@@ -128,7 +129,7 @@ def test_pictures_and_clips_are_saved(opened, small) -> None:
         page.page.get_by_role("button", name="Save a picture").click()
     picture = np.asarray(Image.open(io.BytesIO(saved.value.path().read_bytes())))
     assert saved.value.suggested_filename == "doll.png"
-    assert picture.shape == (300, 392, 4)
+    assert picture.shape == (300, 440, 4)
     assert picture[5, 5, 3] == 0 and (picture[..., 3] > 250).mean() > 0.1
     page.call("() => player.apply({ play: true })")
     with page.page.expect_download() as saved:

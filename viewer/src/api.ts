@@ -20,6 +20,8 @@ export interface Commands {
   layer?: string;
   blink?: boolean;
   idle?: boolean;
+  /** Whether the picture may have fewer pixels while things move on a slow machine. */
+  adapt?: boolean;
   /** Asks for an answer with the values shown. */
   values?: boolean;
 }
@@ -59,6 +61,7 @@ export async function apply(player: Player, c: Commands): Promise<void> {
   if (c.speed !== undefined) player.speed = Math.min(4, Math.max(-4, finite("speed", c.speed)));
   if (c.blink !== undefined || c.idle !== undefined)
     player.setLife({ ...(c.blink !== undefined && { blink: !!c.blink }), ...(c.idle !== undefined && { idle: !!c.idle }) });
+  if (c.adapt !== undefined) player.stage.adapt = !!c.adapt;
   if (c.time !== undefined) player.seek(c.time === null ? null : finite("time", c.time));
   if (c.play !== undefined) c.play ? player.play() : player.pause();
 }
@@ -72,7 +75,7 @@ function finite(name: string, value: unknown): number {
 export function fromAddress(query: URLSearchParams): Commands {
   const out: Commands = {}, any = out as Record<string, unknown>;
   for (const name of ["time", "speed", "yaw", "pitch", "fov", "zoom", "scale"]) if (query.has(name)) any[name] = Number(query.get(name));
-  for (const name of ["play", "loop", "blink", "idle"]) if (query.has(name)) any[name] = !["0", "false", "no"].includes(query.get(name) ?? "");
+  for (const name of ["play", "loop", "blink", "idle", "adapt"]) if (query.has(name)) any[name] = !["0", "false", "no"].includes(query.get(name) ?? "");
   for (const name of ["view", "background", "layer"]) if (query.has(name)) any[name] = query.get(name);
   if (query.has("set")) {
     const values: Values = {};

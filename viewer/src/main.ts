@@ -85,7 +85,7 @@ function facade(player: Player, ui: Interface, ready: Promise<boolean>) {
     get duration() { return player.duration; },
     get time() { return player.time; },
     get names() { return player.performer ? [...player.performer.names, ...Object.keys(player.performer.turns)] : []; },
-    get stats() { return { splats: player.stage.count, drawn: player.stage.drawn, ...player.stage.timing }; },
+    get stats() { return { splats: player.stage.count, drawn: player.stage.drawn, posed: player.stage.posed, ...player.stage.timing }; },
     addEventListener: player.addEventListener.bind(player),
     removeEventListener: player.removeEventListener.bind(player),
   };

@@ -12,11 +12,14 @@ interface Table {
   fps: number;
   /** Rotation vector of the head in each frame, radians. */
   turns?: number[][];
+  /** Rotation vectors of all joints in each frame, and where the head is (4x4 row-major): of our own files. */
+  joints?: number[][];
+  roots?: number[][];
 }
 
 /** Reads a motion for a head. Throws an Error that names what is wrong. */
 export function readMotion(text: string, name: string, header: Header): { motion: Motion; missing: string[] } {
-  const table = text.trimStart().startsWith("{") || text.trimStart().startsWith("[") ? fromJson(text, name) : fromCsv(text, name);
+  const table = text.trimStart().startsWith("{") || text.trimStart().startsWith("[") ? fromJson(text, name, header) : fromCsv(text, name);
   if (!table.rows.length) throw new Error(`${name}: no frames in it`);
   if (table.rows.length > MOST) throw new Error(`${name}: ${table.rows.length} frames; the player plays up to ${MOST}`);
   const frames = table.rows.length, e = header.expressions.length, j = header.joints.length;
@@ -34,6 +37,8 @@ export function readMotion(text: string, name: string, header: Header): { motion
   });
   if (missing.length === table.names.length) throw new Error(`${name}: no column is a name of ARKit, such as jawOpen`);
   turnJoints(motion, table, header, angle);
+  if (table.joints) motion.joints.set(table.joints.flat());
+  if (table.joints && table.roots) motion.root = Float32Array.from(table.roots.flat());
   return { motion, missing };
 }
 
@@ -76,7 +81,7 @@ function fromCsv(text: string, name: string): Table {
 }
 
 /** {names, frames: [{weights, time}], fps?} as chat avatars exchange it, or a list of {name: value}. */
-function fromJson(text: string, name: string): Table {
+function fromJson(text: string, name: string, header: Header): Table {
   let data: any;
   try {
     data = JSON.parse(text);
@@ -93,7 +98,15 @@ function fromJson(text: string, name: string): Table {
   });
   const times = frames.map((x) => x?.time).filter((x) => typeof x === "number");
   const turns = frames.map((x) => (Array.isArray(x?.rotation) && x.rotation.length === 3 ? x.rotation.map(Number) : [0, 0, 0]));
-  return { names, rows, turns, fps: Number(data.fps) > 0 ? Number(data.fps) : rate(times) };
+  const own = Array.isArray(data.joints) && header.joints.join() === data.joints.join();
+  const joints = own ? table(frames, "joints", 3 * header.joints.length) : undefined, roots = own ? table(frames, "root", 16) : undefined;
+  return { names, rows, turns, joints, roots, fps: Number(data.fps) > 0 ? Number(data.fps) : rate(times) };
+}
+
+/** Numbers of one field in every frame; undefined unless every frame has them all. */
+function table(frames: any[], field: string, count: number): number[][] | undefined {
+  const rows = frames.map((frame) => (Array.isArray(frame?.[field]) ? frame[field].flat(2) : []));
+  return rows.every((row) => row.length === count && row.every(Number.isFinite)) ? rows : undefined;
 }
 
 function number(value: unknown, where: string): number {

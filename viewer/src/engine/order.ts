@@ -116,4 +116,5 @@ function harmonicsOf(x: number, y: number, z: number, out: Float64Array): void {
 }
 
 const byte = (x: number): number => (x <= 0 ? 0 : x >= 1 ? 255 : (x * 255 + 0.5) | 0);
-const pair = (a: number, b: number): number => (Math.round(a) & 0xffff) | ((Math.round(b) & 0xffff) << 16);
+// Rounds by truncating a number that is surely positive: Math.round is slower, and this runs 300,000 times a frame.
+const pair = (a: number, b: number): number => (((a + 65536.5) | 0) & 0xffff) | (((b + 65536.5) | 0) << 16);

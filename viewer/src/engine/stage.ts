@@ -25,7 +25,9 @@ export class Stage {
   up: Rigid | null = null;
   timing: Timing = { pose: 0, order: 0 };
   count = 0;
+  /** Frames drawn, and frames that the worker made. */
   drawn = 0;
+  posed = 0;
   /** Largest number of pixels for each CSS pixel. */
   density = 2;
   /** Fewer pixels while things move on a slow machine; all of them when they stand. */
@@ -159,10 +161,12 @@ export class Stage {
       this.spare = message.data;
       this.timing = message.ms;
       this.answered = message.id;
+      this.posed++;
       this.stale.picture = true;
       this.waiting = this.waiting.filter((x) => (x.id <= message.id ? (x.done(), false) : true));
     } else if (message.type === "ready") {
       this.loaded?.(message);
+      this.loaded = this.refuse = null;
     } else {
       const refuse = this.refuse;
       this.refuse = null;

@@ -10,12 +10,13 @@ export class FaceTab {
   private linked = true;
   private strength = 1;
   private gliding = 0;
+  private stale = false; // sliders are moved once a screen frame, however often values change
   private search: HTMLInputElement | null = null;
 
   constructor(private readonly player: Player) {
     player.addEventListener("scene", () => this.build());
-    player.addEventListener("change", () => this.show());
-    player.addEventListener("time", () => this.show());
+    for (const kind of ["change", "time"]) player.addEventListener(kind, () => (this.stale = true));
+    player.onTick(() => this.stale && this.show());
   }
 
   /** Puts the cursor into the search field. */
@@ -149,7 +150,8 @@ export class FaceTab {
 
   private show(): void {
     const performer = this.player.performer;
-    if (!performer || this.root.hidden || !this.root.isConnected) return;
+    this.stale = false;
+    if (!performer || this.root.hidden || this.root.closest(".folded, .bare")) return;
     for (const [name, { row, show }] of this.sliders) {
       show(performer.shown[name] ?? 0);
       row.classList.toggle("pinned", performer.pinned.has(name));

@@ -210,6 +210,7 @@ export class Interface {
   private fold(): void {
     this.shell.classList.toggle("folded");
     this.player.refresh();
+    this.player.tell("change");
   }
 
   say(text: string, wrong = false): void {

@@ -38,12 +38,20 @@ export class LookTab {
     };
     this.root.replaceChildren(
       section("View", el("div", { class: "chips", role: "group", "aria-label": "Views" }, ...views.map((x) =>
-        el("button", { type: "button", class: "chip", "data-view": x, onclick: () => player.view(x) }, NAMES[x]))), fov.row,
+        el("button", { type: "button", class: "chip", "data-view": x, onclick: () => this.view(x) }, NAMES[x]))), fov.row,
         header ? null : el("button", { type: "button", class: "wide", onclick: () => player.flip() }, "Turn upside down")),
       this.background(),
       section("Layer", layers.row, scale.row, density.row),
       header ? this.colours(header.regions) : "",
     );
+  }
+
+  private view(name: (typeof VIEWS)[number]): void {
+    try {
+      this.player.view(name);
+    } catch (error) {
+      this.player.tell("error", (error as Error).message);
+    }
   }
 
   private layer(): (typeof LAYERS)[number] {

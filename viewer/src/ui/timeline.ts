@@ -7,7 +7,6 @@ export class Timeline {
   private readonly scrub: HTMLInputElement;
   private readonly clock = el("output", { class: "clock" });
   private readonly playing: HTMLButtonElement;
-  private readonly name = el("span", { class: "name" });
   private readonly own: HTMLButtonElement;
   private readonly curve = el("canvas", { class: "curve", width: 600, height: 26, "aria-hidden": "true" });
 
@@ -43,7 +42,6 @@ export class Timeline {
     this.root.hidden = !player.duration;
     this.scrub.max = String(player.duration || 1);
     this.own.hidden = !player.hasOwnMotion;
-    this.name.textContent = player.motionName;
     this.scrub.title = player.motionName;
     this.plot();
     this.show();
