@@ -8,10 +8,11 @@ The head and the torso are corrected apart. Turn and shift move the head as it w
 it, and the root follows from both. With root and joints as they stand in `Pose`, either would move everything.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar3d.core import HeadModel, Pose
@@ -24,6 +25,7 @@ _JOINT, _JOINTS = 0.03, {"neck": 0.1, "head": 0.1, "clavicle": 0.15}
 _SOFT = 0.015
 """How far soft nodes move, metres."""
 _WEIGHT = 1e-3
+_PERIOD = 8  # moments from one knot of the drift to the next
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,39 @@ class Corrector:
         return self.head.joint_transforms(identity, pose)[:, list(self.head.joints).index("head")]
 
 
+def begin(moments: int, width: int) -> dict[str, Tensor]:
+    """Returns no corrections, by the names of what is optimised: each moment's own, and a slow drift.
+
+    A frame is seen too seldom in a short fit to come far by itself; the drift, linear between knots, takes along what
+    its neighbours learn, and is the smoother for it.
+
+    Args:
+        moments: How many there are.
+        width: Numbers in a correction.
+    """
+    return {"view": torch.zeros(moments, width), "drift": torch.zeros((moments - 1) // _PERIOD + 2, width)}
+
+
+def at(values: Mapping[str, Tensor], moment: Int[Tensor, " b"]) -> Float[Tensor, "b d"]:
+    """Returns the corrections of some moments."""
+    knot, share = moment // _PERIOD, (moment % _PERIOD / _PERIOD)[:, None]
+    return values["view"][moment] + values["drift"][knot].lerp(values["drift"][knot + 1], share)
+
+
+def still(values: Mapping[str, Tensor], moment: Int[Tensor, " b"]) -> dict[str, Bool[Tensor, " _"]]:
+    """Returns which rows stand still in a step that sees these moments only."""
+    rows = {name: torch.ones(len(values[name]), dtype=torch.bool) for name in ("view", "drift")}
+    rows["view"][moment] = False
+    rows["drift"][moment // _PERIOD] = False
+    rows["drift"][moment // _PERIOD + 1] = False
+    return rows
+
+
 def over_time(change: Float[Tensor, "m d"], index: Int[Tensor, " m"], frames: int) -> Float[Tensor, "t d"]:
     """Returns corrections of all frames from those at `index` (ascending): linear between them, held beyond."""
-    at = torch.arange(frames)
-    after = torch.searchsorted(index, at).clamp(max=len(index) - 1)
-    before = (torch.searchsorted(index, at, right=True) - 1).clamp(min=0)
+    when = torch.arange(frames)
+    after = torch.searchsorted(index, when).clamp(max=len(index) - 1)
+    before = (torch.searchsorted(index, when, right=True) - 1).clamp(min=0)
     gap = (index[after] - index[before]).clamp(min=1)
-    share = ((at - index[before]) / gap).clamp(0, 1)[:, None]
+    share = ((when - index[before]) / gap).clamp(0, 1)[:, None]
     return change[before].lerp(change[after], share)

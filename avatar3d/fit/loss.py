@@ -17,6 +17,7 @@ _FAR, _FAR_WEIGHT = 1.0, 0.01
 _LARGE, _LARGE_WEIGHT = 0.6, 1.0
 _ALPHA_WEIGHT = 0.1
 _COLOUR_WEIGHT = 0.05
+_BUMP_ENDS = 2.5  # spreads from its middle, where a bump of weight is lost in float32's rounding of 1
 _FEATURES = (("lips",), ("eye_left",), ("eye_right",))
 
 
@@ -100,7 +101,11 @@ def feature_weights(
         spread = (0.75 * (pixel.amax(1) - pixel.amin(1))).clamp(min=2.0)
         across = torch.exp(-0.5 * ((columns - middle[:, :1]) / spread[:, :1]) ** 4)
         down = torch.exp(-0.5 * ((lines - middle[:, 1:]) / spread[:, 1:]) ** 4)
-        weight = torch.maximum(weight, 1 + extra * down[:, :, None] * across[:, None])
+        first = (middle - _BUMP_ENDS * spread).floor().long().clamp(min=0).tolist()
+        last = (middle + _BUMP_ENDS * spread).ceil().long().clamp(min=0).tolist()
+        for row, ((x0, y0), (x1, y1)) in enumerate(zip(first, last, strict=True)):
+            window = weight[row, y0:y1, x0:x1]
+            torch.maximum(window, 1 + extra * down[row, y0:y1, None] * across[row, None, x0:x1], out=window)
     return weight
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from avatar3d.core import AvatarError, Basis, Gaussians, HeadModel
 from avatar3d.files import write_bytes
+from avatar3d.fit import corrections
 from avatar3d.ops.optim import Adam
 
-_VERSION = "2"
+_VERSION = "3"
 _HIDDEN = 64
 
 # Learning rates. Lengths are in units of the triangle's size (about 5 mm on a face); the ratios between the groups are
@@ -29,11 +30,14 @@ RATES = {
     "basis.quats": 2.5e-3,
     "basis.sh": 3e-3,
     "network": 1e-3,
-    "view": 0.15,
+    "view": 0.06,
+    "drift": 0.04,
 }
+CORRECTED = ("view", "drift")
+"""Groups of the corrections of poses."""
 FINAL = {"means": 0.05, "sh": 0.2}
 """Share of its rate that a group ends with; 0.1 where not named."""
-_STEADY = ("network", "view")
+_STEADY = ("network", *CORRECTED)
 """Groups whose rates no `pace` multiplies."""
 
 
@@ -71,9 +75,7 @@ class State:
         """
         skip = {}
         if "view" in self.parameters:
-            still = torch.ones(len(self.parameters["view"]), dtype=torch.bool)
-            still[rows] = False
-            skip["view"] = still
+            skip = corrections.still(self.parameters, rows)
         for name in self.parameters:
             quick = 1.0 if _family(name) in _STEADY else pace
             self.optimiser.rates[name] = quick * _rate(name) * FINAL.get(name, 0.1) ** share
@@ -105,7 +107,7 @@ def begin(
             values[f"network.{2 * i}"] = torch.randn(rows, columns, generator=generator) * (2 / columns) ** 0.5
             values[f"network.{2 * i + 1}"] = torch.zeros(rows)
     if corrected is not None:
-        values["view"] = torch.zeros(corrected)
+        values |= corrections.begin(*corrected)
     for x in values.values():
         x.requires_grad_()
     return State(values, Adam(values, {name: _rate(name) for name in values}, betas=(0.9, 0.99)))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Basis, Clip, Gaussians, HeadModel, Motion, Pose, Track
-from avatar3d.fit import loss, state, unseen
+from avatar3d.fit import corrections, loss, state, unseen
 from avatar3d.fit.corrections import Corrector, over_time
 from avatar3d.fit.limits import Limits, limits
 from avatar3d.fit.options import FitOptions
@@ -147,12 +147,12 @@ class _Fitting:
         anchor = loss.Anchor(begun.means, begun.log_scales, begun.sh)
         value = value + loss.regularise(run.gaussians, anchor)
         if moving:
-            value = value + self.corrector.pull(run.parameters["view"][moment])
+            value = value + self.corrector.pull(corrections.at(run.parameters, moment))
         if self.options.perceptual and share >= _PERCEIVED_FROM and len(self.views) > 1:
             value = value + self.options.perceptual * loss.perceived(render, now, run.step)
         value.backward()
         self._still()
-        held = frozenset() if warm else frozenset({"basis", "network", "view"})
+        held = frozenset() if warm else frozenset({"basis", "network", *state.CORRECTED})
         run.advance(share, moment, held, self.options.pace if len(self.views) > 1 else 1.0)
         with torch.no_grad():
             self.limits.hold(run.parameters)
@@ -168,15 +168,18 @@ class _Fitting:
 
     def _pose(self, rows: Tensor) -> Pose:
         """Returns the tracked poses with their corrections."""
-        tracked, change = self.views.pose[rows], self.run.parameters.get("view")
-        return tracked if change is None else self.corrector.apply(tracked, change[self.views.moment(rows)])
+        tracked = self.views.pose[rows]
+        if "view" not in self.run.parameters:
+            return tracked
+        return self.corrector.apply(tracked, corrections.at(self.run.parameters, self.views.moment(rows)))
 
     def _motion(self) -> Motion:
         """Returns the clip's motion with what the fit learnt of it."""
-        motion, change = self.track.motion, self.run.parameters.get("view")
-        if change is None:
+        motion, moments = self.track.motion, self.views.moments
+        if "view" not in self.run.parameters:
             return motion
-        pose = self.corrector.apply(motion.pose, over_time(change, self.views.moments, len(motion)))
+        change = corrections.at(self.run.parameters, torch.arange(len(moments)))
+        pose = self.corrector.apply(motion.pose, over_time(change, moments, len(motion)))
         return replace(motion, pose=pose)
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ import torch
 
 from avatar3d import heads
 from avatar3d.core import Pose
+from avatar3d.fit import corrections
 from avatar3d.fit.corrections import Corrector, over_time
 from avatar3d.geometry import rigid, rotvec_to_matrix
 
@@ -72,3 +73,18 @@ def test_between_corrected_frames_corrections_are_interpolated():
     change = torch.tensor([[1.0], [3.0], [0.0]])
     found = over_time(change, torch.tensor([1, 3, 6]), 8)[:, 0]
     assert torch.allclose(found, torch.tensor([1.0, 1.0, 2.0, 3.0, 2.0, 1.0, 0.0, 0.0]))
+
+
+def test_a_drift_takes_neighbours_along_and_only_those_seen_move():
+    values = corrections.begin(20, 2)
+    values["drift"][1] = torch.tensor([1.0, -2.0])
+    values["view"][9, 0] = 0.5
+    found = corrections.at(values, torch.arange(20))
+    period = int(found[:, 1].argmin())
+    assert found[period].tolist() == [1.0, -2.0] and found[0].tolist() == found[2 * period].tolist() == [0.0, 0.0]
+    assert torch.allclose(found[period // 2], torch.tensor([0.5, -1.0]))
+    assert found[9, 0] == 0.5 + values["drift"][1, 0] * (1 - (9 - period) / period)
+    still = corrections.still(values, torch.tensor([period + 1]))
+    assert torch.nonzero(~still["view"])[:, 0].tolist() == [period + 1]
+    assert torch.nonzero(~still["drift"])[:, 0].tolist() == [1, 2]
+    assert len(corrections.at(values, torch.tensor([19]))) == 1  # the last moment has a knot after it

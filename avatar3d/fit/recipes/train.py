@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avatar3d import heads
 from avatar3d.core import AvatarError, Clip, Gaussians, Motion, Pose, Track, first_of
+from avatar3d.fit import corrections
 from avatar3d.fit.corrections import Corrector, over_time
 from avatar3d.fit.density import Evidence, densify
 from avatar3d.fit.options import FOLDERS
@@ -155,8 +156,10 @@ class _Trainer:
 
     def __init__(self, recipe: Recipe, views: Views, corrector: Corrector, options: RecipeOptions) -> None:
         self.recipe, self.views, self.corrector, self.options = recipe, views, corrector, options
-        change = torch.zeros(len(views.moments), corrector.width).requires_grad_()
-        self.change, self.corrections = change, Adam({"view": change}, {"view": RATES["view"]}, betas=(0.9, 0.99))
+        self.change = corrections.begin(len(views.moments), corrector.width)
+        for value in self.change.values():
+            value.requires_grad_()
+        self.optimiser = Adam(self.change, {name: RATES[name] for name in self.change}, betas=(0.9, 0.99))
         self.moves = options.refine_pose and len(views) > 1
         self.evidence, self.round = Evidence(len(recipe)), 0
 
@@ -167,7 +170,7 @@ class _Trainer:
         pose, moment = self.views.pose[rows], self.views.moment(rows)
         moves = self.moves and share >= _CORRECTED_FROM
         if moves:
-            pose = self.corrector.apply(pose, self.change[moment])
+            pose = self.corrector.apply(pose, corrections.at(self.change, moment))
         vertices = body.head.vertices(body.identity.expand(len(rows), -1), pose)
         posed = recipe.posed(vertices, pose)
         watched = recipe.DENSITY is not None and share < recipe.DENSITY.last
@@ -176,14 +179,16 @@ class _Trainer:
         render = splat.rasterize(posed, now.camera, background=background)
         loss = recipe.loss(render, now, vertices)
         if moves:
-            loss = loss + self.corrector.pull(self.change[moment])
+            loss = loss + self.corrector.pull(corrections.at(self.change, moment))
         loss.backward()
         if watched and posed.means.grad is not None:
             self.evidence.add(posed.means.detach(), posed.means.grad, now.camera)
         recipe.step(share)
         if moves:
-            self.corrections.rates["view"] = RATES["view"] * 0.1**share
-            self._advance(moment)
+            self.optimiser.rates.update({name: RATES[name] * 0.1**share for name in self.change})
+            # The others stand still: Adam's momentum would carry them along.
+            self.optimiser.step(skip=corrections.still(self.change, moment))
+            self.optimiser.zero_grad()
         recipe.settle(step + 1)
         self._densify(posed, share)
 
@@ -192,15 +197,9 @@ class _Trainer:
         """Returns the clip's motion with what the training learnt of it."""
         if not self.moves:
             return tracked
-        change = over_time(self.change, self.views.moments, len(tracked))
+        moments = self.views.moments
+        change = over_time(corrections.at(self.change, torch.arange(len(moments))), moments, len(tracked))
         return replace(tracked, pose=self.corrector.apply(tracked.pose, change))
-
-    def _advance(self, moment: Tensor) -> None:
-        """Moves the corrections of this step's frames alone: Adam's momentum would carry the others along."""
-        still = torch.ones(len(self.change), dtype=torch.bool)
-        still[moment] = False
-        self.corrections.step(skip={"view": still})
-        self.corrections.zero_grad()
 
     @torch.no_grad()
     def _densify(self, posed: Gaussians, share: float) -> None:
