@@ -87,9 +87,9 @@ def of_video(
     from avatar3d.capture import CaptureOptions, capture
     from avatar3d.track import track
 
-    clip = capture(source, CaptureOptions(matte=False), progress=stage(progress, "capture"))
     if same_person and avatar is None:
         raise AvatarError("the same person as whom? give the avatar")
+    clip = capture(source, CaptureOptions(matte=False), progress=stage(progress, "capture"))
     known = avatar if same_person else None
     focal = (known.about.get("camera") or {}).get("K", [[None]])[0][0] if known is not None else None
     identity = known.identity if known is not None else None

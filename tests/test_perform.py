@@ -11,7 +11,7 @@ import torch
 
 from avatar3d import motions, perform, store
 from avatar3d.cli import main
-from avatar3d.core import Motion
+from avatar3d.core import AvatarError, Motion
 from avatar3d.drive.retarget import RetargetOptions
 from avatar3d.drive.stream import SpeechOptions
 from avatar3d.heads import ARKIT
@@ -148,3 +148,36 @@ def test_what_does_not_work_is_said_in_one_line(
     error = capsys.readouterr().err.strip().splitlines()
     assert said in error[-1], error
     assert not (tmp_path / "o.csv").exists()
+
+
+def test_sound_of_any_rate_goes_into_a_film(tmp_path: Path) -> None:
+    blocks, rate = perform.sound_blocks(open_sound(syllables(tmp_path / "a.wav", 1.0, 10000)))
+    assert rate == 48000 and blocks is not None and sum(b.shape[1] for b in blocks) == 48000
+
+
+def test_what_is_no_sound_is_said(tmp_path: Path, capsys) -> None:
+    (tmp_path / "a.wav").write_bytes(b"\x00\x01nothing of the kind" * 50)
+    assert main(["drive", "--audio", str(tmp_path / "a.wav"), "--to", str(tmp_path / "o.csv")]) == 1
+    assert "a.wav: not a sound" in capsys.readouterr().err
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_somebody_in_a_video_drives(doll, tmp_path: Path) -> None:
+    """A portrait that drifts and tilts: as many frames as the video, its sound, the avatar's own place."""
+    from PIL import Image
+    from skimage import data
+
+    from avatar3d.render.video import write_video
+
+    portrait = Image.fromarray(data.astronaut()[:300, 80:380])
+    frames = [np.asarray(portrait.rotate(2 * i).resize((256, 256))) for i in range(6)]
+    tone = 0.1 * np.sin(np.arange(16000 * 6 // 25) * 0.5)[None].astype(np.float32)
+    write_video(tmp_path / "v.mp4", frames, 25.0, tone, 16000)
+    played = perform.of_video(tmp_path / "v.mp4", doll, RetargetOptions())
+    pose = [m.pose for m in played.blocks]
+    assert played.fps == 25 and played.frames == 6 and played.sound is not None and played.sound.rate == 16000
+    joints = torch.cat([p.joints for p in pose])
+    assert len(joints) == 6 and torch.isfinite(joints).all()
+    torch.testing.assert_close(torch.cat([p.root for p in pose])[:, 2, 3], torch.full((6,), -0.8), atol=0.1, rtol=0)
+    with pytest.raises(AvatarError, match="as whom"):
+        perform.of_video(tmp_path / "v.mp4", None, RetargetOptions(), same_person=True)
