@@ -54,7 +54,7 @@ def lag(late: Float[np.ndarray, " t"], early: Float[np.ndarray, " u"]) -> Lag | 
     most = min(round(MOST * RATE), (count - RATE) // 2)
     held = late[most : count - most]
     held = held - held.mean()
-    if held.std() < 1e-9:
+    if held.std() < 1e-9 or early[:count].std() < 1e-9:
         return None
     shifts = np.arange(-most, most + 1)
     scores = np.array([_correlation(held, early[most - s : count - most - s]) for s in shifts])

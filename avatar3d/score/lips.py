@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from avatar3d.core import AvatarError, Motion, first_of
 from avatar3d.heads import load
 from avatar3d.heads.lips import lips
-from avatar3d.score.lags import SHORTEST, Lag, at_rate, correlation, lag, opening_of_phones, opening_of_sound
+from avatar3d.score.lags import MOST, SHORTEST, Lag, at_rate, correlation, lag, opening_of_phones, opening_of_sound
 from avatar3d.speech.features import AudioFeatures
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.visemes import BILABIALS, LABIODENTALS
@@ -250,6 +250,8 @@ def _touch(run: tuple[float, float], due: tuple[float, float]) -> bool:
 def _offset(values: dict[str, Any], found: Lag | None, against: str, notes: list[str]) -> None:
     if found is None:
         notes.append(f"offset is null: the mouth has to move for {SHORTEST:g} s or more")
+    elif abs(found.ms) > 1000 * MOST - 1:
+        notes.append(f"offset against {against} is none: the match only grows towards {found.ms:.0f} ms")
     elif found.confidence < 0.2:
         notes.append(f"offset against {against} is a guess: confidence {found.confidence:.2f}")
     values["offset_against"] = against

@@ -81,7 +81,8 @@ def test_every_full_blink_is_seen_closed(fps: float) -> None:
 
 def test_phrase_ends_get_blinks() -> None:
     cues = [4.0 * i + 2 for i in range(80)]
-    closure = column(enliven(still(9700), LifeOptions(4, gaze=0.0), cues), "eyeBlinkLeft")
+    blinks, given = Blinks(17.0, 30.0, np.random.default_rng(4)), {round(30 * c) for c in cues}
+    closure = np.array([blinks.step(n, cues=int(n in given)) for n in range(9700)])
     times = onsets(closure, 0.2) / 30
     hit = np.mean([any(0 <= t - c < 0.4 for t in times) for c in cues])
     chance = np.mean([any(0 <= t - c < 0.4 for t in times) for c in np.array(cues) + 2])

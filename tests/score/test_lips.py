@@ -173,6 +173,8 @@ def test_short_and_still_mouths_have_no_offset() -> None:
     score = score_mouth(mouth_of(moving(np.zeros(800), 50.0)), track)
     assert score["offset_ms"] is None and any("offset is null" in note for note in score.notes)
     assert lag(np.arange(50.0), np.arange(50.0)) is None
+    silent = voice(moving(np.zeros(800), 50.0))
+    assert score_mouth(mouth_of(obedient(track)), None, silent)["offset_ms"] is None
     with pytest.raises(AvatarError, match="no frames"):
         mouth_of(moving(np.zeros(0), 50.0))
 
