@@ -58,6 +58,8 @@ class Drive(Command):
     strength: UseAppendAction[tuple[str, ...]] = ()
     """How much by region: `--strength mouth=1.2 --strength brows=0.5`; 1 is as it is. Regions: mouth, jaw, tongue,
     cheeks, nose, brows, lids, gaze, head, body."""
+    closure: float = 1.0
+    """How sharply lips close in p, b, m and meet the teeth in f, v: 2 is twice as quick."""
     expression: bool = True
     """Take over mouth, brows and lids of a video or motion."""
     gaze: bool = True

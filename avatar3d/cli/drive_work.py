@@ -13,6 +13,7 @@ from avatar3d.cli.show import COLOURS, source_camera
 from avatar3d.cli.work import check_output
 from avatar3d.core import Avatar, AvatarError
 from avatar3d.drive.life import LifeOptions
+from avatar3d.drive.mouth import MouthOptions
 from avatar3d.drive.personal import load_voice, save_voice
 from avatar3d.drive.retarget import RetargetOptions, check
 from avatar3d.drive.stream import SpeechOptions
@@ -136,6 +137,7 @@ def _played(given: "Drive", source: str, avatar: Avatar | None, options: Retarge
 def _speech(given: "Drive", options: RetargetOptions) -> SpeechOptions:
     return SpeechOptions(
         fps=given.fps or 30.0,
+        mouth=MouthOptions(closure=given.closure),
         life=LifeOptions(seed=given.seed) if given.life else None,
         strength=options.strength,
         voice=None if given.voice_model is None else load_voice(given.voice_model),
