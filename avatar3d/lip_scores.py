@@ -38,7 +38,7 @@ class LipSources:
     audio: Path | None = None
     """The sound."""
     syncnet: Path | None = None
-    """SyncNet's weights as .safetensors; docs/speech.md says how to convert them."""
+    """SyncNet's weights as .safetensors; docs/scores.md says how to convert them."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class ScoreLips(Command):
     audio: Path | None = None
     """The sound, if it is not the video's own."""
     syncnet: Path | None = None
-    """Weights of SyncNet as .safetensors (docs/speech.md), for LSE-C and LSE-D of a video."""
+    """Weights of SyncNet as .safetensors (docs/scores.md), for LSE-C and LSE-D of a video."""
     page: Path | None = None
     """Write a page of the curves over the waveform and the phones, as one .html."""
 
