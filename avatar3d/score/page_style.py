@@ -48,7 +48,7 @@ for(const line of document.querySelectorAll('polyline[data-curve]')){if(line.cla
 !line.dataset.curve)continue;const p=line.points,n=p.numberOfItems;if(!n)continue;
 const last=p.getItem(n-1).x||1,i=Math.min(n-1,Math.round(1000*t/DATA.seconds/last*(n-1)));
 text+='  '+line.dataset.curve+' '+(100-p.getItem(i).y).toFixed(0)+'%'}
-now.textContent=text.slice(0,220)}
+now.textContent=text.slice(0,400)}
 strip.addEventListener('pointermove',e=>{if(!audio||audio.paused)at((e.clientX-strip.getBoundingClientRect().left)/
 strip.clientWidth*DATA.seconds)});
 strip.addEventListener('click',e=>{
