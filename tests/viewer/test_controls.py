@@ -76,7 +76,7 @@ def test_the_timeline_plays_scrubs_and_stops(opened, small) -> None:
     )
     assert page.call("() => player.time") == pytest.approx(0.16)
     assert page.call("() => player.get('jawOpen')") == pytest.approx(0.4, abs=1e-3)  # frame 4 of 0 to 0.5
-    page.page.get_by_role("button", name="Frame back").click()
+    page.page.keyboard.press(",")  # a frame back; its button is on wider pages
     assert page.call("() => player.get('jawOpen')") == pytest.approx(0.3, abs=1e-3)
     page.call("() => player.set({ jawOpen: 0.9 })")  # by hand wins; null gives it back
     assert page.call("() => player.get('jawOpen')") == pytest.approx(0.9)
