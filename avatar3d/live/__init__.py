@@ -128,6 +128,8 @@ def live(
                 woken.wait(0.1)
                 woken.clear()
                 _show(avatar, camera, slot, page, figures, options)
+        except KeyboardInterrupt:
+            pass  # how a live session ends when nobody set an end
         finally:
             over.set()
         thread.join(1.0)
