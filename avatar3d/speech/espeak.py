@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -172,16 +173,36 @@ def _track(spoken: _Spoken, text: str) -> PhoneTrack:
     edges = [*(row[1] for row in rows), total]
     _give_time(edges, [row[0] for row in rows])
     _reach_back(edges, [row[0][0] for row in rows], spoken)
-    words = [text[first : first + letters].strip() for _, first, letters in spoken.words]
+    words, owner = _words(spoken, text)
     begins = np.array([sample for sample, _, _ in spoken.words])
     phones = []
     for at, (names, old, strength) in enumerate(rows):
-        word = int(np.searchsorted(begins, old, side="right")) - 1
+        event = int(np.searchsorted(begins, old, side="right")) - 1
+        word = owner[event] if event >= 0 else -1
         parts = np.linspace(edges[at], edges[at + 1], len(names) + 1) / spoken.rate
         for name, start, end in zip(names, parts, parts[1:], strict=False):
             if name != SILENCE and end > start:
                 phones.append(Phone(name, float(start), float(end), word, strength))
     return PhoneTrack(total / spoken.rate, tuple(phones), tuple(words))
+
+
+def _words(spoken: _Spoken, text: str) -> tuple[list[str], list[int]]:
+    """Returns the words with their punctuation, and for each of espeak's events the word that it belongs to.
+
+    A number has several events, some at wrong places within it; Chinese has one for a word of several letters. Words
+    are what stands between spaces, or, in scripts without spaces, between events.
+    """
+    firsts: list[int] = []
+    owner = []
+    for _, first, _ in spoken.words:
+        at = min(max(first, 0), len(text) - 1)
+        if east_asian_width(text[at]) not in "WF":
+            while at > 0 and not text[at - 1].isspace() and east_asian_width(text[at - 1]) not in "WF":
+                at -= 1
+        if not firsts or at > firsts[-1]:
+            firsts.append(at)
+        owner.append(len(firsts) - 1)
+    return [" ".join(text[a:b].split()) for a, b in zip(firsts, [*firsts[1:], len(text)], strict=False)], owner
 
 
 def _phones(symbol: str) -> tuple[str, ...]:

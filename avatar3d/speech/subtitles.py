@@ -2,6 +2,7 @@
 
 import html
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,11 @@ def cues(track: PhoneTrack) -> tuple[Cue, ...]:
         if (
             last is not None
             and start - last.end < _PAUSE
-            and len(last.text) + 1 + len(text) <= _LETTERS
+            and _width(last.text) + 1 + _width(text) <= _LETTERS
             and end - last.start <= _SECONDS
             and not last.text.rstrip("\"'”’)").endswith((".", "?", "!", "。", "？", "！"))
         ):
-            found[-1] = Cue(f"{last.text} {text}", last.start, end)
+            found[-1] = Cue(last.text + ("" if _is_wide(last.text[-1]) else " ") + text, last.start, end)
         else:
             found.append(Cue(text, start, end))
     return tuple(found)
@@ -98,6 +99,15 @@ def read_subtitles(path: str | Path) -> tuple[Cue, ...]:
     if not found:
         raise AvatarError(f"{path}: no subtitle cue in it; expected lines like 00:00:01,000 --> 00:00:02,500")
     return tuple(found)
+
+
+def _is_wide(letter: str) -> bool:
+    """Whether a letter is of a script that writes no spaces and fills two columns (Chinese, Japanese)."""
+    return unicodedata.east_asian_width(letter) in "WF" and not "\uac00" <= letter <= "\ud7a3"
+
+
+def _width(text: str) -> int:
+    return len(text) + sum(map(_is_wide, text))
 
 
 def _stamp(seconds: float, web: bool) -> str:

@@ -161,6 +161,11 @@ def test_subtitles_break_at_pauses_sentences_and_length():
     assert len(cues(PhoneTrack(9.0, (phones[0], phones[9]), ("a",) * 10))) == 2
 
 
+def test_subtitles_of_scripts_without_spaces():
+    phones = tuple(Phone("a", 0.2 * i, 0.2 * i + 0.2, i) for i in range(3))
+    assert cues(PhoneTrack(1.0, phones, ("你好，", "世", "界。")))[0].text == "你好，世界。"
+
+
 def test_subtitles_with_tags_and_hours(tmp_path):
     path = tmp_path / "x.vtt"
     path.write_text("WEBVTT\n\nNOTE x\n\n01:02:03.500 --> 01:02:04.000 align:left\n<v Ann>a &amp; b</v>\nc\n")

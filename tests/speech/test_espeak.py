@@ -19,11 +19,19 @@ def _loudness(sound, start, end):
 def test_phones_and_words_of_a_sentence():
     sound, track = say("Mama was happy with her blue lamp, and Peter has fallen.")
     assert track.words[:3] == ("Mama", "was", "happy")
+    assert track.words[-1] == "fallen."
     said = "".join(p.phone for p in track.phones if p.word == 0)
     assert said == "mɑmɐ"
     assert track.duration == pytest.approx(sound.seconds, abs=1e-6)
     assert [text for text, _, _ in track.word_times()] == list(track.words)
     assert all(b.start >= a.end - 1e-9 for a, b in zip(track.phones, track.phones[1:], strict=False))
+
+
+def test_no_letter_of_the_text_is_lost():
+    text = "你好，世界。"
+    assert "".join(say(text, "cmn")[1].words) == text
+    text = "Well, of course: it's 1455!"
+    assert " ".join(say(text)[1].words) == text
 
 
 def test_vowels_sound_and_pauses_do_not():
