@@ -33,7 +33,7 @@ def gaussians(data: bytes) -> np.ndarray:
 
 def pairs(dictionary: str, units: list[str]) -> np.ndarray:
     """Returns how often one unit follows another in running English, within and across words, summing to one."""
-    from wordfreq import top_n_list, word_frequency
+    from wordfreq import top_n_list, word_frequency  # type: ignore[import-not-found]
 
     said = {}
     for line in dictionary.splitlines():

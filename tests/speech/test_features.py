@@ -106,6 +106,7 @@ def test_plug_in_extractors():
     assert heard[10:20].extra["levels"].shape == (10, 1)
     with pytest.raises(AvatarError, match="gave"):
         features(sound, {"bad": lambda mono, rate: (np.zeros(3), 50.0)})
+    assert features(sound, {"phones": extractor("phones")}).extra["phones"].shape == (len(heard), 15)
     with pytest.raises(AvatarError, match="nothing is downloaded"):
         extractor("hubert")
     with pytest.raises(AvatarError, match="unknown name"):
