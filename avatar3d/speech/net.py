@@ -38,7 +38,7 @@ class Net:
         self._past = [np.zeros(((KERNEL - 1) * d, width), np.float32) for d in DILATIONS]
 
     def push(self, inputs: Float[np.ndarray, "t i"]) -> Float[np.ndarray, "u 15"]:
-        """Returns log odds of the visemes for further pairs of frames: the u-th of a stream is that of pair u - `AHEAD`."""
+        """Returns log odds of the visemes for further pairs of frames: a stream's u-th is that of pair u - `AHEAD`."""
         rows = np.concatenate([self._odd, inputs])
         self._odd = rows[len(rows) // 2 * 2 :]
         pairs = rows[: len(rows) // 2 * 2].reshape(-1, self._inputs.shape[1])
