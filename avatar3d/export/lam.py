@@ -37,6 +37,7 @@ _MOST_SPLATS = (4096 * 2048) // 53
 """The renderer keeps all shapes in one texture of that size."""
 _MOST_READ = 400_000
 _LEAST = 2e-4
+_USUAL = 5e-3  # metres
 _CLIPS = ("hello", "hello", "idle", *("speak",) * 6, *("think",) * 3)
 """What the renderer takes the clips of `animation.glb` for, in this order."""
 _SWAY = {"hello": (0.03, 0.0), "idle": (0.015, 0.02), "speak": (0.03, 0.03), "think": (-0.03, 0.05)}
@@ -243,7 +244,10 @@ def _bound(g: Gaussians, shapes: Mapping[str, Float[Tensor, "n 3"]], head: AnnyH
 
 
 def _skull_face(head: AnnyHead) -> int:
-    """Returns the largest triangle that moves with the head's joint and with nothing else."""
+    """Returns the triangle of nearest to usual size that moves with the head's joint and with nothing else.
+
+    Splats are measured in units of their triangle; the player's steps are made for triangles of a usual size.
+    """
     joint = 1 + head.joints.index("head")
     firm = (head.weights[:, joint] > 0.999) & (head.deltas.abs().amax((0, 2)) < 1e-6)
     good = firm[head.faces].all(1)
@@ -251,4 +255,4 @@ def _skull_face(head: AnnyHead) -> int:
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
     if not bool(good.any()):
         raise AvatarError(f"head '{head.name}' has no triangle that only its head joint moves")
-    return int(torch.where(good, area, 0.0).argmax())
+    return int(torch.where(good, (area.sqrt() - _USUAL).abs(), torch.inf).argmin())

@@ -28,9 +28,7 @@ def read(data: bytes, where: str) -> Gaussians:
         AvatarError: Of a length that is not a multiple of 32 bytes, empty, with NaN, or with scales that are negative.
     """
     if len(data) % _ROW.itemsize:
-        raise AvatarError(
-            f"{where}: {len(data)} bytes, not a multiple of {_ROW.itemsize}: truncated, or no .splat"
-        )
+        raise AvatarError(f"{where}: {len(data)} bytes, not a multiple of {_ROW.itemsize}: truncated, or no .splat")
     check_count(len(data) // _ROW.itemsize, where)
     rows = np.frombuffer(data, _ROW)
     scale = rows["scale"]
