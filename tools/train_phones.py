@@ -89,6 +89,8 @@ def train(sets: list[tuple[np.ndarray, np.ndarray]], minutes: float, seed: int =
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     x, y = (np.concatenate([s[i] for s in sets]) for i in range(2))
+    if len(x) < (_BATCH + 3) * _SPAN:
+        raise SystemExit(f"{len(x) / 3000:.1f} minutes of speech are too little to learn from")
     often = np.bincount(y[y < IGNORED], minlength=len(VISEMES)) / (y < IGNORED).sum()
     weights = torch.tensor((1 / np.maximum(often, 0.01)) ** 0.4, dtype=torch.float32)
     net = Net()
