@@ -84,6 +84,8 @@ function facade(player: Player, ui: Interface, ready: Promise<boolean>) {
     pixels: () => (player.stage.draw(), player.stage.renderer.pixels()),
     get duration() { return player.duration; },
     get time() { return player.time; },
+    /** What plays: rate, weights (frames x expressions) and rotation vectors of the joints (frames x joints x 3, radians). */
+    get motion() { return player.performer?.motion ?? null; },
     get names() { return player.performer ? [...player.performer.names, ...Object.keys(player.performer.turns)] : []; },
     get stats() { return { splats: player.stage.count, drawn: player.stage.drawn, posed: player.stage.posed, ...player.stage.timing }; },
     addEventListener: player.addEventListener.bind(player),

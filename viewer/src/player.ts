@@ -26,6 +26,8 @@ export class Player extends EventTarget {
   title = "";
   /** The performance of the avatar itself, kept while another one is shown. */
   private own: Performer["motion"] = null;
+  /** How expressions turn the eyes (e 2 3), radians. */
+  private gaze: Float32Array = new Float32Array(0);
   motionName = "";
   playing = false;
   loop = true;
@@ -64,6 +66,7 @@ export class Player extends EventTarget {
     this.title = ready.header.name;
     this.performer = new Performer(ready.header);
     this.own = ready.motion;
+    this.gaze = ready.gaze ?? new Float32Array(6 * ready.header.expressions.length);
     this.performer.use(ready.motion);
     this.motionName = ready.motion ? "its own performance" : "";
     this.stage.up = null;
@@ -150,7 +153,7 @@ export class Player extends EventTarget {
   /** Loads a motion: Live Link Face CSV or ARKit JSON. */
   loadMotion(text: string, name: string): void {
     const performer = this.need();
-    const { motion, missing } = readMotion(text, name, performer.header);
+    const { motion, missing } = readMotion(text, name, performer.header, this.gaze);
     performer.use(motion);
     this.motionName = name;
     if (missing.length) this.tell("note", `${name}: ${missing.length} columns are of nothing this head has`);

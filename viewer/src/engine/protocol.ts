@@ -39,6 +39,6 @@ export type ToWorker =
     };
 
 export type FromWorker =
-  | { type: "ready"; header: Header | null; motion: Motion | null; bounds: Bounds | null; count: number }
+  | { type: "ready"; header: Header | null; motion: Motion | null; gaze: Float32Array | null; bounds: Bounds | null; count: number }
   | { type: "frame"; id: number; data: Uint32Array; count: number; ms: { pose: number; order: number } }
   | { type: "failed"; message: string };

@@ -17,12 +17,12 @@ port.onmessage = async (event: MessageEvent<ToWorker>) => {
       const payload = await Payload.read(m.bytes);
       const made = new AvatarScene(payload);
       scene = made;
-      const motion = motionOf(payload);
-      port.postMessage({ type: "ready", header: payload.header, motion, bounds: null, count: made.world.count });
+      const motion = motionOf(payload), gaze = payload.floats("gaze");
+      port.postMessage({ type: "ready", header: payload.header, motion, gaze, bounds: null, count: made.world.count });
     } else if (m.type === "still") {
       const made = await StaticScene.read(m.bytes, m.name);
       scene = made;
-      port.postMessage({ type: "ready", header: null, motion: null, bounds: made.bounds, count: made.world.count });
+      port.postMessage({ type: "ready", header: null, motion: null, gaze: null, bounds: made.bounds, count: made.world.count });
     } else if (scene) {
       const start = performance.now();
       if (m.look) scene.look(m.look.colouring, m.look.tints);
