@@ -225,8 +225,41 @@ def test_an_interrupt_is_tidy(capsys, doll_file: Path, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(video, "write_bytes", interrupted)
     assert main(["render", str(doll_file), "-o", str(tmp_path / "a.png"), "--size", "32", "--quiet"]) == 130
-    assert "interrupted" in capsys.readouterr().err
+    assert capsys.readouterr().err == "avatar3d: interrupted\n"  # nothing of fits, which alone go on
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_fit_says_that_it_goes_on(capsys, tmp_path: Path, monkeypatch) -> None:
+    from avatar3d import pipeline
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "make", interrupted)
+    assert main(["fit", "clip.mp4", "-o", str(tmp_path / "a.a3d"), "--quiet"]) == 130
+    assert "continues where it stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_the_view_quietly(capsys, monkeypatch, times: int) -> None:
+    """The second Ctrl-C comes while the server closes, which takes a moment."""
+    from avatar3d.viewer import server
+
+    closed, close = [], server.Served.close
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    def closing(served):
+        close(served)
+        closed.append(served.url)
+        if times > 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(server.Served, "wait", interrupted)
+    monkeypatch.setattr(server.Served, "close", closing)
+    assert main(["view", "--no-browser", "--quiet"]) == 0
+    assert capsys.readouterr().err == "" and len(closed) == 1
 
 
 def test_score_fit_without_held_out_frames_is_said(doll) -> None:

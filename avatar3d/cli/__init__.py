@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AvatarError as error:
         return fail(str(error))
     except KeyboardInterrupt:
-        return fail("interrupted; a fit continues where it stopped when the same command is given again", 130)
+        return fail(command.interrupted, 130)
     except BrokenPipeError:
         return 0  # the reader of our output, such as `head`, has seen enough
     except MemoryError:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from tyro.conf import arg
 
@@ -16,6 +16,9 @@ Out = Annotated[Path, arg(aliases=["-o"])]
 @dataclass(frozen=True)
 class Command:
     """What all commands share."""
+
+    interrupted: ClassVar[str] = "interrupted"
+    """What Ctrl-C makes it say."""
 
     json: bool = False
     """Print one JSON object last on stdout."""

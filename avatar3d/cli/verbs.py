@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
@@ -85,6 +85,8 @@ class Track(Command):
 @dataclass(frozen=True, kw_only=True)
 class Fit(Command):
     """Make an avatar from a video or a photo."""
+
+    interrupted: ClassVar[str] = "interrupted; the fit continues where it stopped when the same command is given again"
 
     source: Positional[Path]
     """Video, image, or folder of images."""
@@ -251,6 +253,8 @@ class BenchField(Command):
 @dataclass(frozen=True, kw_only=True)
 class BenchFit(Command):
     """Fit presets and published recipes to the same clips, and write a table and a page that compare them."""
+
+    interrupted: ClassVar[str] = "interrupted; the same command goes on with what is not done yet"
 
     clips: tuple[Path, ...]
     """Videos, or folders of them."""

@@ -26,20 +26,22 @@ class View(Command):
     """Print the address, and open nothing."""
 
     def work(self, console: Console) -> Mapping[str, Any]:
+        import contextlib
         import webbrowser
 
         from avatar3d.viewer import player_page, serve
 
         served = serve(player_page(self.source), self.port, self.host)
         console.note(f"{served.url} shows {self.source or 'the player'}; Ctrl-C ends it")
-        try:
-            if not self.no_browser:
-                webbrowser.open(served.url)
-            served.wait()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            served.close()
+        with contextlib.suppress(KeyboardInterrupt):  # a second one, while the server closes, ends it as well
+            try:
+                if not self.no_browser:
+                    webbrowser.open(served.url)
+                served.wait()
+            except KeyboardInterrupt:
+                pass
+            finally:
+                served.close()
         return {"url": served.url}
 
 
