@@ -166,7 +166,7 @@ def cepstra(mono: Float[np.ndarray, " a"]) -> Float[np.ndarray, "t 13"]:
     tiny = np.finfo(float).eps
     energy = np.maximum(power.sum(1), tiny)
     bands = np.log(np.maximum(power @ _filters().T, tiny))
-    out = dct(bands, type=2, axis=1, norm="ortho")[:, :13]
+    out = np.asarray(dct(bands, type=2, axis=1, norm="ortho"))[:, :13]
     out *= 1 + 11 * np.sin(np.pi * np.arange(13) / 22)
     out[:, 0] = np.log(energy)
     return out
