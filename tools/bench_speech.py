@@ -66,7 +66,7 @@ def energy(case: Case, phones: PhoneTrack) -> Motion:
 
 def table(case: Case, phones: PhoneTrack) -> Motion:
     """A viseme table at the phones, cross-faded."""
-    from openfacefx import PRESETS
+    from openfacefx import PRESETS  # pyright: ignore[reportMissingImports]
 
     shapes = np.zeros((len(VISEMES), len(ARKIT)))
     for viseme, parts in PRESETS["arkit"].items():
@@ -80,7 +80,12 @@ def table(case: Case, phones: PhoneTrack) -> Motion:
 
 def openfacefx(case: Case, phones: PhoneTrack) -> Motion:
     """The package's coarticulation and its preset."""
-    from openfacefx import PRESETS, PhonemeSegment, generate_from_alignment, retarget
+    from openfacefx import (  # pyright: ignore[reportMissingImports]
+        PRESETS,
+        PhonemeSegment,
+        generate_from_alignment,
+        retarget,
+    )
 
     said = [PhonemeSegment(units_like(p.phone)[0], p.start, p.end) for p in _tiled(phones.segmented())]
     curves = retarget(generate_from_alignment(said, fps=FPS), PRESETS["arkit"])
