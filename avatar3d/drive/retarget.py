@@ -99,11 +99,16 @@ def neutral_of(motion: Motion) -> Neutral:
 
 
 def rest_of(avatar: Avatar) -> Neutral:
-    """Returns the avatar's neutral: of the clip it was fitted to, or the head at rest where it holds none."""
+    """Returns the avatar's neutral: of the clip it was fitted to, or the head at rest where it holds none.
+
+    One photo's expression is no neutral: who smiles in it would never close the lips.
+    """
     head = heads.load(avatar.head)
-    if avatar.motion is not None and len(avatar.motion):
-        return neutral_of(avatar.motion)
-    return Neutral(torch.zeros(len(head.expressions)), torch.zeros(len(head.joints), 3), torch.eye(4))
+    calm = torch.zeros(len(head.expressions))
+    if avatar.motion is None or not len(avatar.motion):
+        return Neutral(calm, torch.zeros(len(head.joints), 3), torch.eye(4))
+    neutral = neutral_of(avatar.motion)
+    return neutral if len(avatar.motion) > 1 else replace(neutral, expression=calm)
 
 
 def limits_of(avatar: Avatar) -> Limits:

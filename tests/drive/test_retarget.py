@@ -129,3 +129,9 @@ def test_motions_of_other_heads_are_refused(doll: Avatar) -> None:
     motion = acting()
     with pytest.raises(AvatarError, match="not on head"):
         retarget(replace(motion, names=tuple(reversed(ARKIT))), doll)
+
+
+def test_one_photos_smile_is_no_neutral(doll: Avatar) -> None:
+    smiling = acting(frames=1)
+    assert smiling.pose.expression.max() > 0
+    assert (rest_of(replace(doll, motion=smiling)).expression == 0).all()
