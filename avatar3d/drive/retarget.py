@@ -108,7 +108,12 @@ def rest_of(avatar: Avatar) -> Neutral:
     if avatar.motion is None or not len(avatar.motion):
         return Neutral(calm, torch.zeros(len(head.joints), 3), torch.eye(4))
     neutral = neutral_of(avatar.motion)
-    return neutral if len(avatar.motion) > 1 else replace(neutral, expression=calm)
+    return neutral if _clip(avatar) is not None else replace(neutral, expression=calm)
+
+
+def _clip(avatar: Avatar) -> Motion | None:
+    """Returns the avatar's own clip; none where it holds nothing, or one photo, which tells no range."""
+    return avatar.motion if avatar.motion is not None and len(avatar.motion) > 1 else None
 
 
 def limits_of(avatar: Avatar) -> Limits:
@@ -117,9 +122,10 @@ def limits_of(avatar: Avatar) -> Limits:
     most = torch.tensor([_TURN_MOST.get(name, 0.3) for name in head.joints])[:, None].expand(-1, 3)
     high = torch.ones(len(head.expressions))
     body = torch.tensor(_BODY_MOST)
-    if avatar.motion is None or not len(avatar.motion):
+    clip = _clip(avatar)
+    if clip is None:
         return Limits(high, -most, most.clone(), rest.root, -body, body)
-    pose = avatar.motion.pose
+    pose = clip.pose
     shown = pose.expression.amax(0) + _MARGIN
     free = torch.tensor([n.startswith(_FREE) for n in head.expressions])
     high = torch.where(free, high, shown.clamp(0, 1))

@@ -113,7 +113,7 @@ def read(path: Path) -> Gaussians:
     sdf, _ = _library(f"{path}: reading USD")
     try:
         layer = sdf.Layer.OpenAsAnonymous(str(path))
-    except Exception as error:  # the library's own class of error is not public
+    except RuntimeError as error:  # of which the library's Tf.ErrorException is one
         raise AvatarError(f"{path}: a damaged USD file") from error
     found: list[Any] = []
 

@@ -14,8 +14,9 @@ _LARGEST_GROWTH, _LARGEST_SHRINK = 1.0, 1.5  # of log scales, either way from th
 # A photo may show less than a pixel of each splat: what it cannot tell apart must not open gaps in the surface or
 # split into specks that balance each other. Logarithm of the size, its multiple, and degree-0 coefficient.
 _PHOTO_SHRINK, _REACH, _PHOTO_COLOURS = 0.35, 0.7, 0.9
-# Least log growth along and across the surface of skin in a photo, and of skin that a clip only shows at a slant. The
-# blur of a pixel hides gaps between smaller ones there; from the side the dark of the mouth would show through them.
+# Least log growth of skin, along, across and along the surface: of a photo, and of what a clip only shows at a slant.
+# The blur of a pixel hides gaps between smaller ones; from the side the dark of the mouth would show through them. A
+# clip's outlines need some room to shrink, or the whole head is seen too wide.
 _CLOSED = (0.15, 0.0, 0.15)
 _SLANTED = (-0.2, -1.0, -0.2)
 _SLANT = 0.5  # cosine between a surface and the best view of it

@@ -43,7 +43,7 @@ def microphone() -> Iterator[Piece]:
 
     try:
         stream = sounddevice.InputStream(RATE, round(BLOCK * RATE), None, 1, "float32", callback=heard)
-    except Exception as error:  # PortAudio's own
+    except (sounddevice.PortAudioError, ValueError) as error:
         raise AvatarError(f"no microphone can be opened ({error}); check the system's sound settings") from error
     with stream:
         while True:

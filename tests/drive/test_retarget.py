@@ -134,4 +134,7 @@ def test_motions_of_other_heads_are_refused(doll: Avatar) -> None:
 def test_one_photos_smile_is_no_neutral(doll: Avatar) -> None:
     smiling = acting(frames=1)
     assert smiling.pose.expression.max() > 0
-    assert (rest_of(replace(doll, motion=smiling)).expression == 0).all()
+    portrait = replace(doll, motion=smiling)
+    assert (rest_of(portrait).expression == 0).all()
+    limits = limits_of(portrait)  # nor does it say how far its head turns
+    assert (limits.high == 1).all() and (limits.joints_high[0] > 0.2).all()
