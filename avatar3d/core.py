@@ -198,6 +198,10 @@ class HeadModel(Protocol):
         """How far each vertex follows each soft node, in [0, 1]."""
         ...
 
+    def reshaped(self, offsets: Float[Tensor, "v 3"]) -> "HeadModel":
+        """Returns the head of another shape: `offsets` (head space, metres) added to its vertices at rest."""
+        ...
+
     def vertices(self, identity: Float[Tensor, "*b s"], pose: Pose) -> Float[Tensor, "*b v 3"]:
         """Returns world-space vertices, metres."""
         ...
@@ -210,8 +214,24 @@ class HeadModel(Protocol):
 
 
 @dataclass(frozen=True)
+class Bearing(_Tensors):
+    """How an avatar carries its face: what edits of expression and pose do to every pose before it is shown.
+
+    expression = clamp(gain * expression + offset, 0, 1); joints = joints + turn.
+    """
+
+    gain: Float[Tensor, " e"]
+    offset: Float[Tensor, " e"]
+    turn: Float[Tensor, "j 3"]
+    """Added to the rotation vectors of the joints, radians."""
+
+
+@dataclass(frozen=True)
 class Avatar:
-    """A personal head: one value, one file."""
+    """A personal head: one value, one file.
+
+    Its tensors always hold the result of its edits, so that whoever shows it needs to know nothing of them.
+    """
 
     head: str
     """Name of the head model it rides on."""
@@ -221,10 +241,16 @@ class Avatar:
     binding: Binding
     basis: Basis | None = None
     edits: tuple[Mapping[str, Any], ...] = ()
+    """What was done to it, in order, as JSON-able objects (`avatar3d.edit`)."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able: source, consent, licence, versions, timings, and `camera` (K, width, height) of the source."""
     motion: Motion | None = None
     """The tracked performance it was fitted to: gives the demo and the player something true to replay."""
+    shape: Float[Tensor, "v 3"] | None = None
+    """What edits of shape add to the head's vertices at rest, metres; `heads.of` gives the head with them."""
+    bearing: Bearing | None = None
+    original: "Avatar | None" = None
+    """The avatar before its first edit, if it has any: what undo goes back to."""
 
 
 @runtime_checkable

@@ -5,11 +5,9 @@ Layout of an `.a3d` file: the safetensors metadata holds one entry, `avatar3d`: 
 random order, and the same value shall give the same bytes.) Nothing in the file is ever executed.
 """
 
-import contextlib
 import json
-import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,10 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from avatar3d.core import Avatar, AvatarError, Basis, Binding, Camera, Gaussians, Motion, Pose, Track
+from avatar3d.core import Avatar, AvatarError, Basis, Bearing, Binding, Camera, Gaussians, Motion, Pose, Track
 from avatar3d.files import replacing as replacing
 from avatar3d.files import write_bytes
-
-FORMAT = "avatar3d"
-VERSION = 1
-_HEADER_LIMIT = 16 << 20  # bytes; ours is a few kB, so more is a damaged or hostile file
-_FLOATS = (torch.float32, torch.float64, torch.float16)
+from avatar3d.tensor_file import FORMAT, VERSION, check, header, plainly
 
 # Tensor name -> axes. Letters must agree within one file, digits are exact sizes.
 _MOTION = {"motion.expression": "t e", "motion.joints": "t j 3", "motion.root": "t 4 4"}
@@ -40,6 +34,10 @@ _AVATAR = {
     "binding.face": "n",
     "binding.bary": "n 3",
 }
+_BEARING = {"bearing.gain": "e", "bearing.offset": "e", "bearing.turn": "j 3"}
+_SHAPE = {"shape": "v 3"}
+_ORIGINAL = "original."
+"""Before the name of a tensor of the avatar before its first edit; those that no edit changed are not repeated."""
 _BASIS = {"basis.means": "k n 3", "basis.quats": "k n 4", "basis.sh": "k n 3"}
 _TRACK = {"identity": "s", "quality": "t", "camera.w2c": "4 4", "camera.K": "3 3", **_MOTION}
 _CAMERAS = {"camera.w2c": "c 4 4", "camera.K": "c 3 3", "world": "4 4"}
@@ -59,9 +57,10 @@ def save(value: Avatar | Track, path: Path | str) -> None:
         raise AvatarError(f"cannot save a {type(value).__name__}; give an Avatar or a Track")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     where = f"{path}: cannot save"
-    _check(tensors, _axes(kind, tensors), where)
+    _check_all(kind, tensors, plain, where)
+    version = VERSION if _edited(tensors, plain) else 1
     try:
-        text = json.dumps({"version": VERSION, "kind": kind, "value": plain}, allow_nan=False)
+        text = json.dumps({"version": version, "kind": kind, "value": plain}, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise AvatarError(f"{where}: `about` and `edits` must be plain JSON values ({error})") from error
     write_bytes(path, safetensors.save(tensors, {FORMAT: text}))
@@ -75,6 +74,15 @@ def load(path: Path | str) -> Avatar:
     """
     tensors, plain = _read(Path(path), "avatar")
     where = str(path)
+    avatar = _avatar(tensors, plain, where)
+    if plain.get("original") is None:
+        return avatar
+    before = _avatar(_before(tensors, plain), {**plain, "edits": []}, where)
+    return replace(avatar, original=replace(before, motion=avatar.motion))
+
+
+def _avatar(tensors: Mapping[str, Tensor], plain: Mapping[str, Any], where: str) -> Avatar:
+    """Returns the avatar of a file without the one before its edits."""
     gaussians = Gaussians(*(tensors[f"gaussians.{x}"] for x in ("means", "quats", "log_scales", "logits", "sh")))
     if gaussians.sh.shape[-2] not in (1, 4, 9, 16):
         raise AvatarError(f"{where}: gaussians.sh has {gaussians.sh.shape[-2]} coefficients; 1, 4, 9 or 16 are known")
@@ -85,7 +93,7 @@ def load(path: Path | str) -> Avatar:
     if "basis.means" in tensors:
         layers = tuple(tensors[name] for name in _layers(tensors))
         basis = Basis(tensors["basis.means"], tensors["basis.quats"], tensors["basis.sh"], layers)
-    with _plainly(where):
+    with plainly(where):
         return Avatar(
             head=_text(plain["head"]),
             identity=tensors["identity"],
@@ -95,6 +103,8 @@ def load(path: Path | str) -> Avatar:
             edits=tuple(dict(edit) for edit in plain["edits"]),
             about=dict(plain["about"]),
             motion=_motion(tensors, plain["motion"]) if plain["motion"] else None,
+            shape=tensors.get("shape"),
+            bearing=Bearing(*(tensors[name] for name in _BEARING)) if "bearing.gain" in tensors else None,
         )
 
 
@@ -105,7 +115,7 @@ def load_track(path: Path | str) -> Track:
         AvatarError: As `load`.
     """
     tensors, plain = _read(Path(path), "track")
-    with _plainly(str(path)):
+    with plainly(str(path)):
         camera = Camera(tensors["camera.w2c"], tensors["camera.K"], _size(plain["width"]), _size(plain["height"]))
         motion = _motion(tensors, plain["motion"])
         head, world = _text(plain["head"]), tensors.get("world")
@@ -118,7 +128,7 @@ def kind_of(path: Path | str) -> str:
     Raises:
         AvatarError: As `load`.
     """
-    return _header(Path(path)).kind
+    return header(Path(path)).kind
 
 
 def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -142,7 +152,32 @@ def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if avatar.motion is not None:
         tensors |= _motion_tensors(avatar.motion)
         plain["motion"] = {"fps": avatar.motion.fps, "names": list(avatar.motion.names)}
+    if avatar.shape is not None:
+        tensors["shape"] = avatar.shape
+    if avatar.bearing is not None:
+        tensors |= {name: getattr(avatar.bearing, name.partition(".")[2]) for name in _BEARING}
+    if avatar.original is not None:
+        before = _avatar_parts(replace(avatar.original, original=None, motion=avatar.motion))[0]
+        tensors |= {_ORIGINAL + k: v for k, v in before.items() if not _same(v, tensors.get(k))}
+        plain["original"] = {"without": sorted(set(tensors) - set(before) - {_ORIGINAL + k for k in before})}
     return tensors, plain
+
+
+def _same(one: Tensor, other: Tensor | None) -> bool:
+    """Whether two tensors hold the same bits."""
+    return other is one or (other is not None and one.dtype == other.dtype and torch.equal(one, other))
+
+
+def _before(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Returns the tensors of the avatar before its first edit."""
+    gone = set(plain["original"]["without"])
+    kept = {k: v for k, v in tensors.items() if k not in gone and not k.startswith(_ORIGINAL)}
+    return kept | {k.removeprefix(_ORIGINAL): v for k, v in tensors.items() if k.startswith(_ORIGINAL)}
+
+
+def _edited(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bool:
+    """Whether a file holds what version 1 does not know."""
+    return bool({"shape", *_BEARING} & set(tensors)) or plain.get("original") is not None
 
 
 def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -190,15 +225,6 @@ def _size(value: Any) -> int:
     return value
 
 
-@contextlib.contextmanager
-def _plainly(where: str) -> Iterator[None]:
-    """Turns what a header of the wrong form raises into one line."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise AvatarError(f"{where}: its header is damaged ({error}); make the file again") from error
-
-
 def _layers(tensors: Mapping[str, Tensor]) -> list[str]:
     """Returns the names of the network's layers in order."""
     names = [name for name in tensors if name.startswith("basis.weights.")]
@@ -213,6 +239,7 @@ def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     axes = dict(_AVATAR)
     if any(name.startswith("motion.") for name in tensors):
         axes |= _MOTION | soft
+    axes |= {name: form for name, form in (_SHAPE | _BEARING).items() if name in tensors}
     if any(name.startswith("basis.") for name in tensors):
         axes |= _BASIS
         for i, name in enumerate(_layers(tensors)):  # (W0, b0, W1, b1, ...): W_i is h_i+1 by h_i, the last gives k
@@ -222,77 +249,23 @@ def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     return axes
 
 
-def _check(tensors: Mapping[str, Tensor], axes: Mapping[str, str], where: str) -> None:
-    """Raises an `AvatarError` unless exactly these tensors are there, finite, with shapes that agree."""
-    missing, unknown = set(axes) - set(tensors), set(tensors) - set(axes)
-    if missing or unknown:
-        what = f"'{min(missing)}' is missing" if missing else f"'{min(unknown)}' is not known"
-        raise AvatarError(f"{where}: tensor {what}; the file is damaged or not from this program")
-    sizes: dict[str, int] = {}
-    for name, form in axes.items():
-        tensor, letters = tensors[name], form.split()
-        if tensor.dim() != len(letters):
-            raise AvatarError(f"{where}: {name} has shape {tuple(tensor.shape)}, expected axes ({form})")
-        for letter, size in zip(letters, tensor.shape, strict=True):
-            expected = int(letter) if letter.isdigit() else sizes.setdefault(letter, size)
-            if size != expected:
-                raise AvatarError(
-                    f"{where}: {name} has shape {tuple(tensor.shape)}, expected {expected} for '{letter}'"
-                )
-        if name == "binding.face":
-            if tensor.dtype not in (torch.int32, torch.int64):
-                raise AvatarError(f"{where}: {name} is {tensor.dtype}, expected whole numbers")
-        elif tensor.dtype not in _FLOATS:
-            raise AvatarError(f"{where}: {name} is {tensor.dtype}, expected floating-point numbers")
-        elif not bool(torch.isfinite(tensor).all()):
-            raise AvatarError(f"{where}: {name} holds NaN or infinity; make the file again")
-
-
-@dataclass(frozen=True)
-class _Header:
-    kind: str
-    plain: dict[str, Any]
-
-
-def _header(path: Path) -> _Header:
-    """Returns the checked header without touching the tensors."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            if not 2 <= length <= _HEADER_LIMIT:
-                raise AvatarError(f"{path}: not an avatar3d file; make one with `avatar3d fit`")
-            text = file.read(length)
-    except FileNotFoundError as error:
-        raise AvatarError(f"{path}: no such file") from error
-    except OSError as error:
-        raise AvatarError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(text) < length:
-        raise AvatarError(f"{path}: not an avatar3d file, or truncated; copy or make it again")
-    try:
-        ours = json.loads(json.loads(text)["__metadata__"][FORMAT], parse_constant=_no_constant)
-        version, kind, plain = int(ours["version"]), str(ours["kind"]), ours["value"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise AvatarError(f"{path}: not an avatar3d file, or a damaged one; make it with `avatar3d fit`") from error
-    if version > VERSION:
-        newer = f"file version {version}, this program reads up to {VERSION}"
-        raise AvatarError(f"{path}: written by a newer avatar3d ({newer}); update the program")
-    if version < 1 or not isinstance(plain, dict):
-        raise AvatarError(f"{path}: its header is damaged (version {version}); make the file again")
-    return _Header(kind, plain)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _check_all(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any], where: str) -> None:
+    """Raises an `AvatarError` unless a file's tensors are right, and those of the avatar before its edits, too."""
+    with plainly(where):
+        if plain.get("original") is not None:
+            before = _before(tensors, plain)
+            check(before, _axes(kind, before), f"{where}: before its edits")
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_ORIGINAL)}
+        check(tensors, _axes(kind, tensors), where)
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    header = _header(path)
-    if header.kind != kind:
-        raise AvatarError(f"{path}: its kind is '{header.kind}', expected '{kind}'")
+    start = header(path)
+    if start.kind != kind:
+        raise AvatarError(f"{path}: its kind is '{start.kind}', expected '{kind}'")
     try:
         tensors = safetensors.load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise AvatarError(f"{path}: truncated or damaged; copy or make it again") from error
-    _check(tensors, _axes(kind, tensors), str(path))
-    return tensors, header.plain
+    _check_all(kind, tensors, start.plain, str(path))
+    return tensors, start.plain

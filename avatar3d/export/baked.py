@@ -59,6 +59,7 @@ def write(avatar: Avatar, path: Path, options: ExportOptions) -> Mapping[str, An
     pose = performance(avatar, options.frames)
     if pose is None or options.pose is not None:
         pose = (options.pose or neutral(head)).map(lambda x: x[None])
+    pose = rig.carried(pose, avatar.bearing)
     splats = _at_middles(avatar, head, pose)
     with torch.no_grad():
         base = head.vertices(avatar.identity, neutral(head))

@@ -107,7 +107,7 @@ def pack(avatar: Avatar, options: PackOptions | None = None) -> bytes:
         AvatarError: The avatar has no visible splat, or its head has too many vertices for the format.
     """
     options = options or PackOptions()
-    head = heads.load(avatar.head)
+    head = heads.of(avatar)
     if len(head.faces) > 65535:
         raise AvatarError(f"head '{avatar.head}' has {len(head.faces)} faces; the player's format holds 65535")
     block = _Block()
@@ -198,7 +198,7 @@ def _pack_basis(block: _Block, avatar: Avatar, order: Tensor, step: float) -> No
 
 def _typical(avatar: Avatar) -> Pose:
     """Returns poses that the player will show: each expression alone, and the avatar's own motion."""
-    head = heads.load(avatar.head)
+    head = heads.of(avatar)
     e, j = len(head.expressions), len(head.joints)
     joints = torch.zeros(e, j, 3)
     poses = [Pose(torch.eye(e), joints, torch.eye(4).expand(e, 4, 4))]

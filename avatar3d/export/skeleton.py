@@ -44,7 +44,7 @@ def head_of(avatar: Avatar, form: str) -> AnnyHead:
     Raises:
         AvatarError: It has none, so that there is nothing to animate.
     """
-    head = heads.load(avatar.head)
+    head = heads.of(avatar)
     if not isinstance(head, AnnyHead):
         raise AvatarError(f"{form}: splats without a head have no shapes and bones; write them as ply, spz, ...")
     return head

@@ -150,6 +150,28 @@ class AnnyHead:
             root=torch.eye(4, dtype=like.dtype, device=like.device).repeat(*batch, 1, 1),
         )
 
+    def reshaped(self, offsets: Float[Tensor, "v 3"]) -> "AnnyHead":
+        """Returns the head with `offsets` (head space, metres) added to its vertices at rest.
+
+        Eye joints go where their eyeballs go, which may have been moved and scaled; the others stay.
+
+        Raises:
+            AvatarError: Offsets of another number of vertices.
+        """
+        if offsets.shape != self.template.shape:
+            raise AvatarError(
+                f"a shape of {offsets.shape[0]} vertices, head '{self.name}' has {self.template.shape[0]}: "
+                "it was made with another version of the head"
+            )
+        joints = self.joint_rest.clone()
+        for name in ("eye_left", "eye_right"):
+            old = self.template[self.regions[name] > 0.5]
+            new = old + offsets[self.regions[name] > 0.5]
+            grown = (new - new.mean(0)).norm() / (old - old.mean(0)).norm()
+            at = _JOINTS.index(name)
+            joints[at] = new.mean(0) + grown * (self.joint_rest[at] - old.mean(0))
+        return replace(self, template=self.template + offsets, joint_rest=joints)
+
     def slider(self, name: str) -> Float[Tensor, " s"]:
         """Returns the identity coefficients that one unit of a slider adds.
 

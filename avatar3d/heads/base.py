@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 
-from avatar3d.core import HeadModel, first_of
+from avatar3d.core import Avatar, HeadModel, first_of
 from avatar3d.heads import anny, scene
 
 _LOADERS: dict[str, Callable[[], HeadModel]] = {"anny": anny.load}
@@ -29,3 +29,13 @@ def load(name: str = "anny") -> HeadModel:
     known = _LOADERS | _OTHERS
     first_of(tuple(known), name)
     return known[name]()
+
+
+def of(avatar: Avatar) -> HeadModel:
+    """Returns the head that an avatar rides on, in the shape that edits gave it: use this wherever there is an avatar.
+
+    Raises:
+        AvatarError: No head model has this name, or the shape belongs to another version of it.
+    """
+    head = load(avatar.head)
+    return head if avatar.shape is None else head.reshaped(avatar.shape)

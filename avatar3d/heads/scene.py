@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar3d.core import Pose
+from avatar3d.core import AvatarError, Pose
 
 NAME = "scene"
 
@@ -41,6 +41,10 @@ class SceneFrame:
     def joint_transforms(self, identity: Float[Tensor, "*b s"], pose: Pose) -> Float[Tensor, "*b j 4 4"]:
         """Returns no transforms: there are no joints."""
         return pose.root[..., None, :, :][..., :0, :, :]
+
+    def reshaped(self, offsets: Float[Tensor, "3 3"]) -> "SceneFrame":
+        """Raises an `AvatarError`: splats of a scene have no head whose shape could change."""
+        raise AvatarError("splats without a head have no shape to change; edit an avatar that was fitted to a person")
 
     def to(self, *args: Any, **kwargs: Any) -> "SceneFrame":
         """Returns it with its tensors moved; integers keep their type."""

@@ -38,12 +38,12 @@ def check_camera(camera: Camera) -> None:
 
 
 def world_splats(avatar: Avatar, pose: Pose) -> Gaussians:
-    """Returns the avatar's splats in world space for each pose of a batch.
+    """Returns the avatar's splats in world space for each pose of a batch, as its bearing carries them.
 
     Raises:
         AvatarError: The pose has another number of expressions or joints than the avatar's head, or holds NaN.
     """
-    head = heads.load(avatar.head)
+    head = heads.of(avatar)
     _check_pose(pose, len(head.expressions), len(head.joints))
     faces = int(head.faces.shape[0])
     if len(avatar.gaussians) and int(avatar.binding.face.max()) >= faces:
@@ -59,6 +59,7 @@ def world_splats(avatar: Avatar, pose: Pose) -> Gaussians:
             f"avatar: blendshapes of {avatar.basis.weights[0].shape[1]} pose numbers, the head gives {inputs}:"
             " it was made with another version of the head: fit it again"
         )
+    pose = rig.carried(pose, avatar.bearing)
     batch = pose.expression.shape[:-1]
     identity = avatar.identity.expand(*batch, -1)
     vertices = head.vertices(identity, pose)
