@@ -12,11 +12,12 @@ import numpy as np
 
 from avatar3d import geometry, motions
 from avatar3d.core import Avatar, AvatarError, Camera, Motion
-from avatar3d.drive.blend import resampled
 from avatar3d.drive.personal import VoiceModel, compare, learn
-from avatar3d.drive.retarget import Neutral, RetargetOptions, Transfer, neutral_of, rest_of
-from avatar3d.drive.smooth import smooth
+from avatar3d.drive.retarget import RetargetOptions, Transfer, rest_of
 from avatar3d.drive.stream import SpeechOptions, speaker, speech
+from avatar3d.motions.blend import resampled
+from avatar3d.motions.neutral import Neutral, neutral_of
+from avatar3d.motions.smooth import smooth
 from avatar3d.pipeline import Progress, fraction, quiet, stage, training_frames
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Resampler, Sound, SoundFile

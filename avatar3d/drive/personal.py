@@ -101,7 +101,7 @@ def learn(motion: Motion, sound: Sound, rest: Float[np.ndarray, " e"], train: Bo
     Args:
         motion: As tracked in the clip, on the default head.
         sound: Of the clip, beginning with its first frame.
-        rest: The person's weights when nothing happens (`retarget.neutral_of`).
+        rest: The person's weights when nothing happens (`motions.neutral.neutral_of`).
         train: Frames to learn from.
 
     Raises:

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from avatar3d import geometry, heads
 from avatar3d.core import Avatar, AvatarError, HeadModel, Motion, Pose, first_of
-from avatar3d.drive.blend import REGIONS, region_of
+from avatar3d.motions.blend import REGIONS, region_of
+from avatar3d.motions.neutral import Neutral, neutral_of
 
-_CALM = 0.1
-"""Share of the frames, the calmest, whose mean is the neutral."""
 _MARGIN = 0.25
 """How much more of an expression an avatar may show than its clip did."""
 _TURN_MARGIN = 0.1
@@ -28,10 +27,6 @@ _OPPOSITE = (
     *((f"eyeLookUp{s}", f"eyeLookDown{s}") for s in ("Left", "Right")),
 )
 """Expressions that are two ends of one axis: their difference is what is transferred."""
-_SPOKEN = ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel", "mouthPucker", "mouthClose", "mouthShrug")
-_SPOKEN_TOO = ("mouthRoll", "mouthPress", "tongueOut")
-"""Expressions that speech uses. Someone who talks throughout is never calm in them: their neutral is a low quantile."""
-_LOW = 0.1
 _FREE = ("eyeBlink", "eyeLook")
 """Expressions that every avatar can show in full, whatever its clip did."""
 
@@ -55,15 +50,6 @@ class RetargetOptions:
 
 
 @dataclass(frozen=True)
-class Neutral:
-    """How somebody looks when nothing happens in their face."""
-
-    expression: Float[Tensor, " e"]
-    joints: Float[Tensor, "j 3"]
-    root: Float[Tensor, "4 4"]
-
-
-@dataclass(frozen=True)
 class Limits:
     """How far each expression and joint of an avatar may go."""
 
@@ -75,27 +61,6 @@ class Limits:
     body_low: Float[Tensor, "6"]
     body_high: Float[Tensor, "6"]
     """Of the body from there: rotation vector in radians, then metres."""
-
-
-def neutral_of(motion: Motion) -> Neutral:
-    """Returns the mean of a motion's calmest frames: eyes open, mouth and brows at rest, as far as it has any.
-
-    What speech moves is taken from the tenth of the frames that has the least of it: the lips meet in every clip.
-    """
-    expression = motion.pose.expression.double()
-    face = torch.tensor([not n.startswith("eyeLook") for n in motion.names])
-    # Closed lids count three times: a blink is no rest.
-    weight = torch.tensor([3.0 if n.startswith("eyeBlink") else 1.0 for n in motion.names], dtype=torch.float64)
-    typical = motion.pose.joints.double().median(0).values
-    busy = (expression * weight)[:, face].sum(1) + (motion.pose.joints.double() - typical).norm(dim=-1).sum(1)
-    calm = busy.sort(stable=True).indices[: max(1, round(_CALM * len(motion)))]
-    pose = motion.pose[calm]
-    middle = calm[int((pose.joints.double() - typical).flatten(1).norm(dim=1).argmin())]
-    spoken = torch.tensor([n.startswith((*_SPOKEN, *_SPOKEN_TOO)) for n in motion.names])
-    some = motion.pose.expression[:: 1 + len(motion) // 20_000]  # a quantile takes so many numbers, not more
-    low = some.quantile(_LOW, dim=0)
-    calmed = torch.where(spoken, torch.minimum(pose.expression.mean(0), low), pose.expression.mean(0))
-    return Neutral(calmed, pose.joints.mean(0), motion.pose.root[middle])
 
 
 def rest_of(avatar: Avatar) -> Neutral:

@@ -9,13 +9,14 @@ from jaxtyping import Float
 
 from avatar3d import heads
 from avatar3d.core import Avatar, Motion, Pose
-from avatar3d.drive.blend import scaled
 from avatar3d.drive.life import Life, LifeOptions
 from avatar3d.drive.mouth import RATE, Mouth, MouthOptions, strengths
 from avatar3d.drive.personal import MOUTH, Personal, VoiceModel
 from avatar3d.drive.prosody import Prosody, ProsodyOptions
-from avatar3d.drive.retarget import Neutral, Transfer, rest_of
+from avatar3d.drive.retarget import Transfer, rest_of
 from avatar3d.heads.arkit import ARKIT
+from avatar3d.motions.blend import scaled
+from avatar3d.motions.neutral import Neutral
 from avatar3d.speech.features import AudioFeatures, Features, joined
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Sound, SoundFile, mono_blocks

@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from avatar3d.core import Avatar, AvatarError, Camera, Motion
-from avatar3d.drive.retarget import Neutral, RetargetOptions, Transfer, neutral_of
+from avatar3d.drive.retarget import RetargetOptions, Transfer
 from avatar3d.drive.stream import Speech, SpeechOptions, speaker
 from avatar3d.live.page import Page
 from avatar3d.live.sources import BLOCK, Piece
+from avatar3d.motions.neutral import Neutral, neutral_of
 
 _LOOK_AHEAD = 0.05
 """Seconds of future that the mouth may use: in a film it has 0.3, live each costs delay."""

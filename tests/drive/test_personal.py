@@ -9,8 +9,8 @@ import torch
 from avatar3d.core import AvatarError, Motion, Pose
 from avatar3d.drive import personal
 from avatar3d.drive.personal import Personal, compare, learn, load_voice, mouth_distance, save_voice
-from avatar3d.drive.retarget import neutral_of
 from avatar3d.heads import ARKIT
+from avatar3d.motions.neutral import neutral_of
 from avatar3d.speech.features import features
 from avatar3d.speech.sound import Sound, read_sound
 

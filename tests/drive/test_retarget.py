@@ -7,8 +7,9 @@ import torch
 
 from avatar3d import geometry, heads
 from avatar3d.core import Avatar, AvatarError, Motion, Pose
-from avatar3d.drive.retarget import Neutral, RetargetOptions, clamped, limits_of, neutral_of, rest_of, retarget
+from avatar3d.drive.retarget import RetargetOptions, clamped, limits_of, rest_of, retarget
 from avatar3d.heads import ARKIT
+from avatar3d.motions.neutral import Neutral, neutral_of
 
 JAW, BLINK, SMILE = (ARKIT.index(n) for n in ("jawOpen", "eyeBlinkLeft", "mouthSmileLeft"))
 OUT, IN = ARKIT.index("eyeLookOutLeft"), ARKIT.index("eyeLookInLeft")

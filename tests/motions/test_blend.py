@@ -7,7 +7,7 @@ import torch
 
 from avatar3d import geometry, heads
 from avatar3d.core import AvatarError, Motion, Pose
-from avatar3d.drive.blend import REGIONS, joined, looped, mixed, region_of, resampled, scaled
+from avatar3d.motions.blend import REGIONS, joined, looped, mixed, region_of, resampled, scaled
 
 HEAD = heads.load("anny")
 NAMES = HEAD.expressions

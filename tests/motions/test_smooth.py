@@ -6,8 +6,8 @@ import torch
 
 from avatar3d import geometry, heads
 from avatar3d.core import AvatarError, Motion, Pose
-from avatar3d.drive.smooth import Smoother, SmoothOptions, closed_lips, smooth
 from avatar3d.heads.lips import lips
+from avatar3d.motions.smooth import Smoother, SmoothOptions, closed_lips, smooth
 
 NAMES = heads.load("anny").expressions
 JAW, BLINK = NAMES.index("jawOpen"), NAMES.index("eyeBlinkLeft")
