@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.demo import demo as demo
     from avatar3d.doctor import doctor as doctor
     from avatar3d.drive import drive as drive
+    from avatar3d.edit import edit as edit
+    from avatar3d.edit import undo as undo
     from avatar3d.export import export as export
     from avatar3d.export import import_avatar as import_avatar
     from avatar3d.fit import fit as fit
@@ -57,7 +59,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.store import save as save
     from avatar3d.track import track as track
 
-_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "export")
+_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "edit", "export")
 _HOME = {
     **dict.fromkeys(
         (
@@ -79,6 +81,7 @@ _HOME = {
     **dict.fromkeys(("load", "load_track", "save"), "store"),
     **dict.fromkeys(("make", "score_fit"), "pipeline"),
     "import_avatar": "export",
+    "undo": "edit",
     "orbit": "geometry",
     "score_lips": "lip_scores",
     "posed": "render.path",

@@ -150,6 +150,8 @@ class Pose(_Tensors):
     soft: Float[Tensor, "*b o 3"] | None = None
     """Shifts of the head's soft nodes before joints turn them, metres: what clothes, a hand before them and hair did in
     a clip. Of one person and one clip; None for none."""
+    heard: Float[Tensor, "*b a"] | None = None
+    """What sounds at that moment, as fields take it that listen to it instead of expressions; None where there is none."""
 
     def __getitem__(self, index) -> "Pose":
         return self.map(lambda x: x[index])
@@ -217,13 +219,43 @@ class HeadModel(Protocol):
 class Bearing(_Tensors):
     """How an avatar carries its face: what edits of expression and pose do to every pose before it is shown.
 
-    expression = clamp(gain * expression + offset, 0, 1); joints = joints + turn.
+    expression = clamp(gain * expression + offset, 0, 1); joints = swing * joints + turn.
     """
 
     gain: Float[Tensor, " e"]
     offset: Float[Tensor, " e"]
+    swing: Float[Tensor, " j"]
+    """How much of each joint's own rotation vector stays: 1 all of it, 0 holds the joint still."""
     turn: Float[Tensor, "j 3"]
     """Added to the rotation vectors of the joints, radians."""
+
+
+@dataclass(frozen=True)
+class Field(_Tensors):
+    """A radiance field around a head: colour and density of every point of canonical space, in each pose.
+
+    Canonical space is head space at rest with the mouth a little open; `avatar3d.fields` brings points of a posed head
+    to it through the mesh.
+    """
+
+    canonical: Float[Tensor, "v 3"]
+    """The mesh it lives around, metres."""
+    parts: Float[Tensor, "v p"]
+    """How far each vertex belongs to each part of the face that listens to the pose by itself."""
+    box: Float[Tensor, "2 3"]
+    """Lowest and highest corner of what the features cover, metres."""
+    occupied: Bool[Tensor, "z y x"]
+    """Cells of the box that hold something."""
+    table: Float[Tensor, "rows features"]
+    """Of the hash grid, or the pixels of the three planes one after another."""
+    network: tuple[Tensor, ...]
+    """Layers (W0, b0, W1, b1, ...): features, parts and what else the settings ask for, to density and colour."""
+    condition: tuple[Tensor, ...]
+    """What the pose adds to the network, by part: W p h i, b p h, V p c h."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able: how it is made; see `avatar3d.fields.FieldSettings`."""
+    paint: Float[Tensor, "v 6"] | None = None
+    """What edits do to colours near each vertex: c -> gain c + offset."""
 
 
 @dataclass(frozen=True)
@@ -246,6 +278,8 @@ class Avatar:
     """JSON-able: source, consent, licence, versions, timings, and `camera` (K, width, height) of the source."""
     motion: Motion | None = None
     """The tracked performance it was fitted to: gives the demo and the player something true to replay."""
+    field: Field | None = None
+    """Another body: shown with the splats (of which there may be none), by depth."""
     shape: Float[Tensor, "v 3"] | None = None
     """What edits of shape add to the head's vertices at rest, metres; `heads.of` gives the head with them."""
     bearing: Bearing | None = None

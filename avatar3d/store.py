@@ -34,7 +34,7 @@ _AVATAR = {
     "binding.face": "n",
     "binding.bary": "n 3",
 }
-_BEARING = {"bearing.gain": "e", "bearing.offset": "e", "bearing.turn": "j 3"}
+_BEARING = {"bearing.gain": "e", "bearing.offset": "e", "bearing.swing": "j", "bearing.turn": "j 3"}
 _SHAPE = {"shape": "v 3"}
 _ORIGINAL = "original."
 """Before the name of a tensor of the avatar before its first edit; those that no edit changed are not repeated."""

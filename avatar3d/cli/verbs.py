@@ -11,6 +11,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction
 from avatar3d.cli.command import Command, Out
 from avatar3d.cli.console import Console
 from avatar3d.cli.drive_verbs import DRIVE_COMMANDS
+from avatar3d.cli.edit_verbs import EDIT_COMMANDS
 from avatar3d.cli.export_verbs import EXPORT_COMMANDS
 from avatar3d.cli.score_verbs import SCORE_COMMANDS
 from avatar3d.cli.view_verbs import VIEW_COMMANDS
@@ -291,6 +292,7 @@ COMMANDS: dict[str, type[Command]] = {
     "bench-field": BenchField,
     "bench-fit": BenchFit,
     **DRIVE_COMMANDS,
+    **EDIT_COMMANDS,
     **EXPORT_COMMANDS,
     **SCORE_COMMANDS,
     **VIEW_COMMANDS,
