@@ -63,8 +63,8 @@ class Edit(ABC):
 class Setting:
     """A number that `avatar3d edit --set name=value` knows; becomes an edit."""
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     what: str
     """What it does, in a few words; with the unit, if it has one."""
     make: Callable[[float], Edit]
@@ -72,17 +72,17 @@ class Setting:
     group: str = ""
     """Heading under which a list or a window shows it."""
 
-    def at(self, name: str, value: float) -> Edit:
+    def at(self, name: str, value: float | int) -> Edit:
         """Returns the edit of a value.
 
         Raises:
             AvatarError: Out of range; names the range.
         """
         check_range(name, value, self.low, self.high)
-        return self.make(value)
+        return self.make(float(value))
 
 
-def ranged(low: float, high: float, default: Any = MISSING) -> Any:
+def ranged(low: float | int, high: float | int, default: Any = MISSING) -> Any:
     """Returns a dataclass field whose number (or each number in it) is from `low` to `high`."""
     return dataclasses.field(default=default, metadata={"range": (low, high)})
 
@@ -92,7 +92,7 @@ def named(names: Callable[[], tuple[str, ...]], default: Any = MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"names": names})
 
 
-def check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: float | int, low: float | int, high: float | int) -> None:
     """Raises an `AvatarError` that names the range unless a number is in it."""
     if not (math.isfinite(value) and low <= value <= high):
         raise AvatarError(f"{name} is {value:g}; give a number from {low:g} to {high:g}")
@@ -117,7 +117,10 @@ def read(kinds: Mapping[str, type[Edit]], value: Any, where: str = "edit") -> Ed
         for name, f in fields.items():
             if name not in given and f.default is MISSING and f.default_factory is MISSING:
                 raise AvatarError(f"{made.kind}: '{name}' is missing")
-        return made(**{name: _typed(item, _types(made)[name]) for name, item in given.items()})
+        values = {name: _typed(item, _types(made)[name]) for name, item in given.items()}
+        for name, item in values.items():
+            _check_value(f"{made.kind}: {name}", item, _types(made)[name], fields[name].metadata)
+        return made(**values)
     except AvatarError as error:
         raise AvatarError(f"{where}: {error}") from error
 

@@ -1,8 +1,10 @@
 """Edits of expression and pose: what the avatar shows in every pose and through every motion (`core.Bearing`)."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -40,8 +42,20 @@ def _pairs() -> dict[str, tuple[str, ...]]:
 _SIDES = _pairs()
 
 
+@cache
+def _unit_names() -> dict[str, str]:
+    """Returns what each FACS unit is called that can be shown; "AU12L" and "AU12R" for one side."""
+    out = {}
+    for name, unit in units.table().items():
+        for one in (name, f"{name}L", f"{name}R"):
+            with contextlib.suppress(AvatarError):
+                if units.weights({one: 1.0}) or any(units.turn({one: 1.0})):
+                    out[one] = unit.title
+    return out
+
+
 def _face_names() -> tuple[str, ...]:
-    return (*ARKIT, *_SIDES, *TURNS, *units.table())
+    return (*ARKIT, *_SIDES, *TURNS, *_unit_names())
 
 
 def _gain_names() -> tuple[str, ...]:
@@ -88,7 +102,7 @@ class Face(Edit):
             else:
                 first_of(_face_names(), name)
 
-    def _number(self, name: str) -> float:
+    def _number(self, name: str) -> float | int:
         value = self.values[name]
         if isinstance(value, str):
             raise AvatarError(f"{name} is '{value}'; letters are for FACS units, give a number")
@@ -277,11 +291,8 @@ def settings() -> dict[str, Setting]:
         out[name] = Setting(-1, 1, what, lambda v, n=name: Face({n: v}), "expression")
     for name, turn in TURNS.items():
         out[name] = Setting(-turn.limit, turn.limit, "degrees", lambda v, n=name: Face({n: v}), "pose")
-    for name, unit in units.table().items():
-        if unit.confidence != "none" or any(unit.turn):
-            sides = (name, f"{name}L", f"{name}R") if unit.sided else (name,)
-            for one in sides:
-                out[one] = Setting(-1, 1, unit.title, lambda v, n=one: Face({n: v}), "action units")
+    for name, title in _unit_names().items():
+        out[name] = Setting(-1, 1, title, lambda v, n=name: Face({n: v}), "action units")
     out["lips_closed"] = Setting(0, 1, "1 keeps the lips together", lambda v: Close(lips=v), "expression")
     out["lids_closed"] = Setting(
         0, 1, "1 keeps both eyes closed", lambda v: Close(left_lid=v, right_lid=v), "expression"

@@ -36,7 +36,7 @@ def settings() -> Mapping[str, Setting]:
     return out
 
 
-def setting(name: str, value: float) -> Edit:
+def setting(name: str, value: float | int) -> Edit:
     """Returns the edit that sets one number.
 
     Raises:
