@@ -171,6 +171,17 @@ A3D_API int32_t a3d_volume_backward(const float* colour, const float* t, const f
                                     const float* g_alpha, const float* g_depth, const float* g_weights,
                                     float* g_density, float* g_colour, int32_t threads);
 
+// ---- closest points: cuda/math/closest.h, cuda/cpu/closest.h --------------------------------------------------------
+// Bytes of the tree over a mesh of f faces.
+A3D_API int32_t a3d_closest_workspace(int64_t f, int64_t* bytes);
+// Builds the tree over faces f 3 of vertices v 3.
+A3D_API int32_t a3d_closest_build(const float* vertices, const int32_t* faces, int64_t v, int64_t f, uint8_t* tree,
+                                  int32_t threads);
+// The closest of f faces to each of m points within `radius` (infinity: at any distance): face m (the lowest of equals;
+// -1 where there is none), bary m 3 (of its corners; 0), distance m (radius).
+A3D_API int32_t a3d_closest_query(const float* points, const uint8_t* tree, int64_t m, int64_t f, float radius,
+                                  int32_t* face, float* bary, float* distance, int32_t threads);
+
 #ifdef __cplusplus
 }
 #endif

@@ -65,6 +65,9 @@ SIGNATURES: dict[str, str] = {
     "float*, float*, float*, int32_t*, int32_t",
     "a3d_volume_backward": "const float*, const float*, const float*, const int64_t*, int64_t, float*, float*, "
     "int32_t*, const float*, const float*, const float*, const float*, float*, float*, int32_t",
+    "a3d_closest_workspace": "int64_t, int64_t*",
+    "a3d_closest_build": "const float*, const int32_t*, int64_t, int64_t, uint8_t*, int32_t",
+    "a3d_closest_query": "const float*, const uint8_t*, int64_t, int64_t, float, int32_t*, float*, float*, int32_t",
 }
 """C parameter types of every function, as in cuda/avatar3d.h (a test compares them). All return int32_t."""
 
