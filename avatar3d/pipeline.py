@@ -26,6 +26,13 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None: ...
 
 
+@runtime_checkable
+class Watch(Protocol):
+    """Sees each step of a fit (a `fit.Step`), and says whether it goes on."""
+
+    def __call__(self, step: Any, clip: Clip, track: Track, /) -> bool: ...
+
+
 def quiet(stage: str, done: int, total: int, note: str = "") -> None:
     """Shows nothing."""
 
@@ -77,6 +84,7 @@ def make(
     about: dict[str, Any] | None = None,
     checkpoint: Path | None = None,
     progress: Progress = quiet,
+    watch: Watch | None = None,
 ) -> Made:
     """Returns the avatar of a video, a folder of images or one photo: capture, track and fit in one call.
 
@@ -87,12 +95,13 @@ def make(
         about: Facts to store in the avatar, such as `consent` and `licence`.
         checkpoint: File to resume an interrupted fit from and to write on the way; one of another fit is replaced.
         progress: Called while it works.
+        watch: Called after each step of the fit with it, the clip fitted to and its track; where it returns False, the
+            fit ends with the avatar as it is then, and its checkpoint stays.
 
     Raises:
         AvatarError: Bad input, said in one line.
     """
     from avatar3d.capture import capture, divide, select
-    from avatar3d.fit import fit
     from avatar3d.fit.options import preset as fit_preset
     from avatar3d.fit.state import StaleCheckpoint
     from avatar3d.track import track
@@ -107,13 +116,13 @@ def make(
     solved = track(train, progress=fraction(progress, "track"))
     seconds["track"] = clock.lap()
     try:
-        avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+        avatar = _fitted(train, solved, options, checkpoint, progress, watch)
     except StaleCheckpoint as stale:
         if checkpoint is None:
             raise
         _log.warning("starting the fit anew: %s", str(stale).removesuffix("; delete it to start anew"))
         checkpoint.unlink()
-        avatar = fit(train, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+        avatar = _fitted(train, solved, options, checkpoint, progress, watch)
     seconds["fit"] = clock.lap()
     facts = {
         **avatar.about,
@@ -127,6 +136,32 @@ def make(
         **(about or {}),
     }
     return Made(replace(avatar, about=facts), clip, solved)
+
+
+def _fitted(
+    clip: Clip,
+    solved: Track,
+    options: Any,
+    checkpoint: Path | None,
+    progress: Progress,
+    watch: Watch | None,
+) -> Avatar:
+    """Returns the avatar of a tracked clip, fitted before eyes that may end it."""
+    from avatar3d.fit import fit, steps
+
+    if watch is None:
+        return fit(clip, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+    last = None
+    for last in steps(clip, solved, options, checkpoint):
+        if not watch(last, clip, solved):
+            return last.avatar()
+        progress("fit", last.index, last.total)
+    if last is None:
+        raise AvatarError("the fit had no steps left to do: delete its checkpoint to start anew")
+    avatar = last.avatar()
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return avatar
 
 
 def score_fit(

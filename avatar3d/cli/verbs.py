@@ -101,11 +101,21 @@ class Fit(Command):
     """How the person agreed; stored in the avatar."""
     licence: str = ""
     """Terms under which the avatar may be used; stored in it."""
+    studio: bool = False
+    """Watch it in the studio, which stays open until Ctrl-C (needs the extra `studio`; docs/studio.md)."""
+    port: int = 0
+    """Of the studio; 0 takes a free one."""
+    no_browser: bool = False
+    """Print the studio's address, and open nothing."""
 
     def work(self, console: Console) -> Mapping[str, Any]:
+        about = {name: value for name in ("consent", "licence") if (value := getattr(self, name))}
+        if self.studio:
+            from avatar3d.cli.studio_work import run_watched_fit
+
+            return run_watched_fit(self, about, console)
         from avatar3d.cli.work import run_fit
 
-        about = {name: value for name in ("consent", "licence") if (value := getattr(self, name))}
         return run_fit(self.source, self.output, self.preset, self.hold_out, about, console)
 
 
