@@ -57,7 +57,7 @@ def joined(motions: Sequence[Motion], fade: float = 0.2) -> Motion:
         raise AvatarError("no motions to join; give one or more")
     out = motions[0]
     for after in motions[1:]:
-        after = resampled(_fitting(out, after), out.fps)
+        after = resampled(fitting(out, after), out.fps)
         count = min(round(fade * out.fps), len(out) // 2, len(after) // 2)
         keep = len(out) - count
         middle = mixed_poses(out.pose[keep:], after.pose[:count], _ease(count))
@@ -96,7 +96,7 @@ def mixed(first: Motion, second: Motion, regions: Mapping[str, float], joints: S
         AvatarError: An unknown region, a share out of range, or motions that do not fit together.
     """
     _check(regions, 1.0)
-    second = resampled(_fitting(first, second), first.fps)
+    second = resampled(fitting(first, second), first.fps)
     count = min(len(first), len(second))
     a, b = first.pose[:count], second.pose[:count]
     shares = torch.tensor([regions.get(region_of(name), 0.0) for name in first.names])
@@ -197,7 +197,7 @@ def _cat(poses: Sequence[Pose]) -> Pose:
     )
 
 
-def _fitting(first: Motion, second: Motion) -> Motion:
+def fitting(first: Motion, second: Motion) -> Motion:
     """Returns the second motion with its columns in the order of the first's."""
     if first.pose.joints.shape[1] != second.pose.joints.shape[1]:
         counts = first.pose.joints.shape[1], second.pose.joints.shape[1]

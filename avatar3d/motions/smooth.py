@@ -67,12 +67,12 @@ def smooth(motion: Motion, options: SmoothOptions = SmoothOptions(), head: str =
             lids = [first_of(motion.names, name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
             held = np.asarray((expression[:, lids] > _SHUT).any(1))
         if columns and cutoff > 0:
-            smoothed[:, columns] = _whittaker(expression[:, columns], held, cutoff / motion.fps).clip(0, 1)
+            smoothed[:, columns] = whittaker(expression[:, columns], held, cutoff / motion.fps).clip(0, 1)
     pose = replace(motion.pose, expression=torch.from_numpy(smoothed).to(motion.pose.expression))
     if options.head > 0:
         free = np.zeros(len(motion), bool)
         joints = pose.joints.double().numpy()
-        flat = _whittaker(joints.reshape(len(joints), -1), free, options.head / motion.fps)
+        flat = whittaker(joints.reshape(len(joints), -1), free, options.head / motion.fps)
         pose = replace(
             pose, joints=torch.from_numpy(flat.reshape(joints.shape)).to(pose.joints), root=_root(motion, options)
         )
@@ -173,11 +173,11 @@ def _root(motion: Motion, options: SmoothOptions) -> torch.Tensor:
     flips = torch.cumprod(torch.where((quats[1:] * quats[:-1]).sum(1) < 0, -1.0, 1.0).double(), 0)
     quats = torch.cat([quats[:1], quats[1:] * flips[:, None]])
     both = torch.cat([quats, root[:, :3, 3]], 1).numpy()
-    both = torch.from_numpy(_whittaker(both, np.zeros(len(both), bool), options.head / motion.fps))
+    both = torch.from_numpy(whittaker(both, np.zeros(len(both), bool), options.head / motion.fps))
     return rigid(quat_to_matrix(both[:, :4]), both[:, 4:]).to(motion.pose.root)
 
 
-def _whittaker(
+def whittaker(
     curves: Float[np.ndarray, "t c"], held: Bool[np.ndarray, " t"], cutoff: float
 ) -> Float[np.ndarray, "t c"]:
     """Returns the minimiser of `smooth`; `cutoff` in cycles a frame."""
