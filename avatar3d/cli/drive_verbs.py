@@ -66,6 +66,30 @@ class Drive(Command):
     """Take over the eyes of a video or motion."""
     pose: bool = True
     """Take over head turns and body of a video or motion."""
+    mouth_from: Path | None = None
+    """Take jaw, lips and tongue from this motion file instead."""
+    upper_from: Path | None = None
+    """Take brows, lids, gaze and nose from this motion file instead."""
+    pose_from: Path | None = None
+    """Take the turns of the head and the motion of the body from this motion file instead."""
+    gain: UseAppendAction[tuple[str, ...]] = ()
+    """Factor of a weight: `--gain mouthSmile=1.3`. Names here and below: ARKit's, with Left or Right or for both sides
+    without, regions as in `--strength`, or FACS action units such as AU12."""
+    offset: UseAppendAction[tuple[str, ...]] = ()
+    """Added to a weight: `--offset browInnerUp=0.2`."""
+    smooth: UseAppendAction[tuple[str, ...]] = ()
+    """Smooth a weight: `--smooth brows=3` lets pass what is slower than 3 Hz."""
+    clamp: UseAppendAction[tuple[str, ...]] = ()
+    """Keep a weight within: `--clamp mouthSmile=0/0.6`."""
+    style: Path | None = None
+    """Perform in the manner of this motion file: amplitudes, speed, asymmetry, blinks, nods."""
+    style_strength: float = 1.0
+    """How much of `--style`: 0 for none, up to 2."""
+    emotion: str | None = None
+    """What the face shows besides: `joy`, `joy:0.7@0-2,anger@2-4`, `joy:0.5+surprise:0.5`, `va:0.6/-0.2` (valence and
+    arousal). Emotions: joy, sadness, surprise, fear, anger, disgust, contempt, neutral, tired, calm."""
+    recentre: bool = False
+    """Without an avatar: take the driver's neutral out of a video's or motion's weights."""
     absolute: bool = False
     """Take over the values of a video or motion, not the differences from its neutral."""
     life: bool = True

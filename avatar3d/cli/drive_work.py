@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from avatar3d import motions, perform, store
+from avatar3d.cli.acting_work import acting_of
 from avatar3d.cli.console import Console
 from avatar3d.cli.show import COLOURS, source_camera
 from avatar3d.cli.work import check_output
@@ -17,6 +18,7 @@ from avatar3d.drive.mouth import MouthOptions
 from avatar3d.drive.personal import load_voice, save_voice
 from avatar3d.drive.retarget import RetargetOptions, check
 from avatar3d.drive.stream import SpeechOptions
+from avatar3d.edit.acting.adjust import recentred
 from avatar3d.perform import Played, Shot
 from avatar3d.render.path import parse_settings
 from avatar3d.speech.annotations import read_phones, write_phones
@@ -52,9 +54,10 @@ def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
         raise AvatarError(f"--size {given.size}: give a number from 16 to 4096 pixels")
     options = _options(given)
     avatar = None if given.avatar is None else store.load(given.avatar)
+    acting = acting_of(given, avatar, options)
     if source == "live":
         return _live(given, avatar, options, console)
-    played = _played(given, source, avatar, options, console)
+    played = perform.acted(_played(given, source, avatar, options, console), acting)
     shot = None if avatar is None or given.output is None else _shot(given, avatar)
     result: dict[str, Any] = {"output": _text(given.output), "to": _text(given.to), "fps": played.fps}
     with perform.noted(played, given.to) as passing:
@@ -102,6 +105,8 @@ def _source(given: "Drive") -> str:
     for name in ("transcript", "phones"):
         if getattr(given, name) is not None and source != "audio":
             raise AvatarError(f"--{name} tells what is said in --audio; it does not go with --{source}")
+    if given.recentre and (source not in ("motion", "video") or given.avatar is not None):
+        raise AvatarError("--recentre is for a --motion or --video without an avatar: an avatar gets changes anyway")
     if given.same_person and source != "video":
         raise AvatarError("--same-person is about --video; leave it out")
     return source
@@ -123,10 +128,11 @@ def _played(given: "Drive", source: str, avatar: Avatar | None, options: Retarge
     if source == "motion":
         sound = None if given.audio is None else open_sound(given.audio)
         motion = motions.read(given.motion or "")
-        return perform.of_motion(motion, avatar, options, sound, given.fps)
+        return perform.of_motion(recentred(motion) if given.recentre else motion, avatar, options, sound, given.fps)
     if source == "video":
         path = given.video or Path()
-        return perform.of_video(path, avatar, options, given.same_person, given.fps, console.progress)
+        played = perform.of_video(path, avatar, options, given.same_person, given.fps, console.progress)
+        return replace(played, blocks=[recentred(perform.whole(played))]) if given.recentre else played
     speech = _speech(given, options)
     sound, phones = _said(given, source)
     if given.subtitles is not None and phones is not None:

@@ -116,5 +116,5 @@ def _held(motion: Motion, name: str, head: str) -> Bool[np.ndarray, " t"]:
     if part_of(name) == "eyes":
         lids = [motion.names.index(n) for n in motion.names if n.startswith("eyeBlink")]
         values: Float[np.ndarray, "t 2"] = motion.pose.expression[:, lids].double().numpy()
-        return (values > _SHUT).any(1)
+        return np.asarray((values > _SHUT).any(1))
     return np.zeros(len(motion), bool)

@@ -27,8 +27,8 @@ _PAUSE, _FREE = 0.15, 60.0
 """Seconds from the ends of a closure in which it is kept; millimetres a second by which it is let go further inside:
 lips that are closed for longer are at rest and say nothing."""
 _LOSS, _OPEN = 2.5, 1.5
-"""Millimetres of its gap that a closed mouth may lose (pressed lips), and, in units of what counts as closed, the gap from
-which a mouth loses nothing: an open vowel that is smiled shut would be another sound."""
+"""Millimetres of its gap that a closed mouth may lose (pressed lips), and, in units of what counts as closed, the gap
+from which a mouth loses nothing: an open vowel that is smiled shut would be another sound."""
 _OPENERS = {"jawOpen": 0.1, "mouthLowerDown": 0.3, "mouthUpperUp": 0.2}
 """What opens a mouth again: the most of it."""
 _STEPS = 14

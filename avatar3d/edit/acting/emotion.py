@@ -8,6 +8,7 @@ the mouth speech comes first: what rounds stays round, an open vowel is not pres
 """
 
 import functools
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -136,7 +137,7 @@ def mixture(valence: float | int, arousal: float | int) -> dict[str, float]:
     angle = math.degrees(math.atan2(arousal, valence)) % 360
     ring = sorted((row["angle"], name) for name, row in _data().items() if "angle" in row)
     ring = [(ring[-1][0] - 360, ring[-1][1]), *ring, (ring[0][0] + 360, ring[0][1])]
-    for (low, one), (high, other) in zip(ring, ring[1:], strict=False):
+    for (low, one), (high, other) in itertools.pairwise(ring):
         if low <= angle <= high:
             share = (angle - low) / (high - low)
             return {n: v for n, v in ((one, strength * (1 - share)), (other, strength * share)) if v > 0}

@@ -3,8 +3,8 @@
     styled(performance, style_of(reference), 0.8)
 
 A style is some hundred numbers: of each weight its neutral, and how much it moves slowly and quickly (so speed and
-asymmetry are in it); of the head how much it turns slowly and nods quickly; blinks and nods a minute. What is said stays:
-the transfer scales what a performance does about its neutral, and lips that met still meet.
+asymmetry are in it); of the head how much it turns slowly and nods quickly; blinks and nods a minute. What is said
+stays: the transfer scales what a performance does about its neutral, and lips that met still meet.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,8 @@ _CUT = {True: 2.0, False: 0.7}
 _LEAST_WEIGHT, _LEAST_TURN = 0.01, 0.004
 """Standard deviations (weights; radians) below which there is no manner, only noise."""
 _MOST = {True: 1.8, False: 3.0}
-"""Factors that a transfer goes to at most (and their inverses): of the mouth, which has to stay readable, and the rest."""
+"""Factors that a transfer goes to at most (and their inverses): of the mouth, which has to stay readable, and of the
+rest."""
 _FRAMES = 25
 """Frames below which there are no statistics."""
 _NOD, _SHAKE = 0.03, 5.0
