@@ -5,6 +5,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
+import asc from "assemblyscript/asc";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -28,7 +29,17 @@ async function bundle(entry, define, format) {
   return result.outputFiles[0].text.trim();
 }
 
-const worker = await bundle("engine/worker.ts", {}, "iife");
+/** The renderer for machines without a graphics card, as WebAssembly. */
+async function painter() {
+  let binary;
+  const held = { readFile: (name, base) => (existsSync(join(base, name)) ? readFileSync(join(base, name), "utf8") : null), listFiles: () => [] };
+  const options = ["-O3", "--runtime", "stub", "--noAssert", "--enable", "simd", "--memoryBase", "6144", "--baseDir", here, "--outFile", "paint.wasm"];
+  const { error, stderr } = await asc.main(["src/paint/paint.ts", ...options], { ...held, writeFile: (_, contents) => void (binary = contents) });
+  if (error) throw new Error(`paint.ts: ${stderr.toString()}`);
+  return JSON.stringify(Buffer.from(binary).toString("base64"));
+}
+
+const worker = await bundle("engine/worker.ts", { PAINTER: await painter() }, "iife");
 const code = await bundle("main.ts", { WORKER_SOURCE: JSON.stringify(worker) }, "iife");
 // A page holds the bundle inside a script element, which these two would end.
 const text = `/* avatar3d player; sources ${digest()} */\n${code}\n`.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");

@@ -28,19 +28,22 @@ def python_view(avatar, pose, yaw: float, size: tuple[int, int]) -> np.ndarray:
     return (seen.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
 
 
+@pytest.mark.parametrize("renderer", ["gpu", "cpu"])
 @pytest.mark.parametrize("face", FACES)
-def test_a_frame_is_python_s(opened, puppet, face) -> None:
+def test_a_frame_is_python_s(opened, puppet, face, renderer) -> None:
+    """By WebGL, and by the renderer that takes its place where there is no graphics card."""
     values, yaw = FACES[face]
-    page = opened(puppet, "?ui=0&background=white")
+    page = opened(puppet, f"?ui=0&background=white&renderer={renderer}")
     page.call("([v, yaw]) => player.apply({set: v, yaw})", [values, yaw])
     truth = python_view(puppet, posed("anny", values), yaw, (320, 240))
     assert (truth < 250).mean() > 0.2
     assert psnr(page.pixels()[..., :3], truth) > 38
 
 
-def test_swiftshader_draws_the_same(opened, swiftshader, puppet) -> None:
+@pytest.mark.parametrize("renderer", ["gpu", "cpu"])
+def test_swiftshader_draws_the_same(opened, swiftshader, puppet, renderer) -> None:
     values, yaw = FACES["speaking"]
-    page = opened(puppet, "?ui=0&background=white", browser=swiftshader)
+    page = opened(puppet, f"?ui=0&background=white&renderer={renderer}", browser=swiftshader)
     page.call("([v, yaw]) => player.apply({set: v, yaw})", [values, yaw])
     assert psnr(page.pixels()[..., :3], python_view(puppet, posed("anny", values), yaw, (320, 240))) > 38
 

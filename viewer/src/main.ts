@@ -13,6 +13,7 @@ async function start(): Promise<void> {
     document.body.textContent = `This player needs WebGL2: ${(error as Error).message}.`;
     return;
   }
+  if (query.has("renderer")) player.stage.painting = query.get("renderer") === "cpu";
   const ui = new Interface(player, document.body, query);
   const ready = load(player);
   Object.assign(window, { player: facade(player, ui, ready) });
@@ -32,9 +33,7 @@ async function start(): Promise<void> {
 /** A head that nobody moves blinks and breathes, where a graphics card makes that cheap and people do not mind. */
 function enliven(player: Player, query: URLSearchParams): void {
   const asked = ["ui", "idle", "blink", "play", "time"].some((x) => query.has(x));
-  const { gl } = player.stage.renderer, info = gl.getExtension("WEBGL_debug_renderer_info");
-  const card = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
-  const slow = /swiftshader|llvmpipe|software|basic render/i.test(card), calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const slow = player.stage.renderer.software, calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   if (player.performer && !asked && !slow && !calm) player.setLife({ blink: true, idle: true });
 }
 

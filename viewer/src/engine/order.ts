@@ -8,7 +8,7 @@ export const WORDS = 8;
 export class Orderer {
   private keys = new Uint16Array(0);
   private depths = new Float32Array(0);
-  private order = new Uint32Array(0);
+  order = new Uint32Array(0);
   private readonly counts = new Uint32Array(BINS + 1);
 
   /**
@@ -21,7 +21,7 @@ export class Orderer {
     const count = this.sort(world, view);
     const floats = new Float32Array(out.buffer, out.byteOffset, out.length);
     const { centres, covariances: cov, colours, opacities } = world;
-    const shade = world.harmonics ? this.shader(world, view) : null;
+    const shade = world.harmonics ? harmonicShader(world, view) : null;
     for (let at = 0; at < count; at++) {
       const i = this.order[at], o = WORDS * at, c = 3 * i, v = 6 * i;
       floats[o] = centres[c];
@@ -39,8 +39,8 @@ export class Orderer {
     return count;
   }
 
-  /** Orders splats in front of the camera by depth, farthest first (counting sort of 16 bits); returns how many. */
-  private sort(world: World, view: ArrayLike<number>): number {
+  /** Puts splats in front of the camera into `order`, farthest first (counting sort of 16 bits); returns how many. */
+  sort(world: World, view: ArrayLike<number>): number {
     const n = world.count, { centres } = world, [x, y, z, t] = [view[8], view[9], view[10], view[11]];
     if (this.depths.length < n) {
       this.depths = new Float32Array(n);
@@ -72,27 +72,27 @@ export class Orderer {
     for (let i = 0; i < n; i++) if (depths[i] > NEAR) order[counts[keys[i]]++] = i;
     return count;
   }
+}
 
-  /** Adds what higher harmonics give in the direction from the camera to a splat. */
-  private shader(world: World, view: ArrayLike<number>) {
-    const sh = world.harmonics as Float32Array, k = sh.length / world.count / 3, { centres } = world;
-    const eye = [0, 1, 2].map((i) => -(view[i] * view[3] + view[4 + i] * view[7] + view[8 + i] * view[11]));
-    const basis = new Float64Array(15), out: [number, number, number] = [0, 0, 0];
-    return (i: number, r: number, g: number, b: number) => {
-      const dx = centres[3 * i] - eye[0], dy = centres[3 * i + 1] - eye[1], dz = centres[3 * i + 2] - eye[2];
-      const s = 1 / Math.sqrt(dx * dx + dy * dy + dz * dz + 1e-20);
-      harmonicsOf(dx * s, dy * s, dz * s, basis);
-      for (let j = 0, at = 3 * k * i; j < k; j++, at += 3) {
-        r += basis[j] * sh[at];
-        g += basis[j] * sh[at + 1];
-        b += basis[j] * sh[at + 2];
-      }
-      out[0] = r;
-      out[1] = g;
-      out[2] = b;
-      return out;
-    };
-  }
+/** Adds what higher harmonics give in the direction from the camera to a splat. */
+export function harmonicShader(world: World, view: ArrayLike<number>) {
+  const sh = world.harmonics as Float32Array, k = sh.length / world.count / 3, { centres } = world;
+  const eye = [0, 1, 2].map((i) => -(view[i] * view[3] + view[4 + i] * view[7] + view[8 + i] * view[11]));
+  const basis = new Float64Array(15), out: [number, number, number] = [0, 0, 0];
+  return (i: number, r: number, g: number, b: number) => {
+    const dx = centres[3 * i] - eye[0], dy = centres[3 * i + 1] - eye[1], dz = centres[3 * i + 2] - eye[2];
+    const s = 1 / Math.sqrt(dx * dx + dy * dy + dz * dz + 1e-20);
+    harmonicsOf(dx * s, dy * s, dz * s, basis);
+    for (let j = 0, at = 3 * k * i; j < k; j++, at += 3) {
+      r += basis[j] * sh[at];
+      g += basis[j] * sh[at + 1];
+      b += basis[j] * sh[at + 2];
+    }
+    out[0] = r;
+    out[1] = g;
+    out[2] = b;
+    return out;
+  };
 }
 
 /** Real spherical harmonics of degree 1 to 3 of a unit vector, ordered as in 3D Gaussian splatting. */

@@ -1,6 +1,7 @@
 // What the page and its worker say to each other.
 import type { Pose } from "./head";
 import type { Header } from "./payload";
+import type { Canvas } from "./painter";
 import type { Colouring, Tint } from "./scene";
 
 /** A motion in the avatar's own names, frame after frame. */
@@ -34,11 +35,13 @@ export type ToWorker =
       /** Left out while the face keeps still. */
       pose?: Pose;
       look?: { colouring: Colouring; tints: Tint[] };
+      /** Asks for a picture instead of ordered splats. */
+      paint?: Canvas;
       /** A buffer that the page no longer reads. */
       spare?: Uint32Array;
     };
 
 export type FromWorker =
-  | { type: "ready"; header: Header | null; motion: Motion | null; gaze: Float32Array | null; bounds: Bounds | null; count: number }
-  | { type: "frame"; id: number; data: Uint32Array; count: number; ms: { pose: number; order: number } }
+  | { type: "ready"; header: Header | null; motion: Motion | null; gaze: Float32Array | null; bounds: Bounds | null; count: number; paints: boolean }
+  | { type: "frame"; id: number; data: Uint32Array; count: number; painted: Canvas | null; ms: { pose: number; order: number } }
   | { type: "failed"; message: string };

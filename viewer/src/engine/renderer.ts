@@ -1,7 +1,8 @@
 // Draws ordered splats with WebGL2: one texture of splats, quads in batches, no instancing (three times faster where
 // there is no GPU).
 import { WORDS } from "./order";
-import { FRAGMENT, PICTURE_FRAGMENT, PICTURE_VERTEX, VERTEX } from "./shaders";
+import { paintedSize, type Canvas } from "./painter";
+import { FRAGMENT, PAINTED_FRAGMENT, PAINTED_VERTEX, PICTURE_FRAGMENT, PICTURE_VERTEX, VERTEX } from "./shaders";
 
 const ROW = 1024; // splats in a row of the texture
 
@@ -30,6 +31,8 @@ export class Renderer {
   private quads = 0; // how many the index buffer holds
   private rows = 0;
   private count = 0;
+  /** What the worker has drawn itself; null: splats are drawn here. */
+  private painted: { program: WebGLProgram; texture: WebGLTexture; canvas: Canvas; size: [number, number] } | null = null;
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     const options = { alpha: true, antialias: false, depth: false, stencil: false, premultipliedAlpha: true };
@@ -42,8 +45,41 @@ export class Renderer {
     gl.disable(gl.DITHER);
   }
 
+  /** Whether there is no graphics card, so that WebGL is imitated by the processor. */
+  get software(): boolean {
+    const { gl } = this, info = gl.getExtension("WEBGL_debug_renderer_info");
+    return /swiftshader|llvmpipe|software|basic render/i.test(String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER)));
+  }
+
+  /** Takes a picture that the worker has drawn: premultiplied RGBA, top row first. */
+  uploadPainted(data: Uint32Array, canvas: Canvas): void {
+    const { gl } = this, size = paintedSize(canvas), bytes = new Uint8Array(data.buffer);
+    const program = this.painted?.program ?? linked(gl, PAINTED_VERTEX, PAINTED_FRAGMENT), texture = this.painted?.texture ?? nearest(gl);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    if (this.painted && this.painted.size.join() === size.join()) gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ...size, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
+    else gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, ...size, 0, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
+    this.painted = { program, texture, canvas, size };
+  }
+
+  private drawPainted(): void {
+    const { gl, painted, canvas } = this;
+    if (!painted) return;
+    gl.useProgram(painted.program);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, painted.texture);
+    gl.uniform2f(gl.getUniformLocation(painted.program, "scale"), painted.canvas.width / canvas.width, painted.canvas.height / canvas.height);
+    gl.uniform1f(gl.getUniformLocation(painted.program, "tall"), canvas.height);
+    gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+  }
+
   /** Takes splats in drawing order. */
   upload(data: Uint32Array, count: number): void {
+    if (this.painted) {
+      this.gl.deleteTexture(this.painted.texture);
+      this.gl.deleteProgram(this.painted.program);
+      this.painted = null;
+    }
     const { gl } = this, rows = data.length / (ROW * WORDS);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
@@ -87,6 +123,7 @@ export class Renderer {
     if (this.picture) this.drawPicture(width / height);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
+    if (this.painted) return this.drawPainted();
     gl.useProgram(this.program);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);

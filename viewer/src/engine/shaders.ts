@@ -80,3 +80,15 @@ uniform sampler2D picture;
 in vec2 at;
 out vec4 seen;
 void main() { seen = vec4(texture(picture, at).rgb, 1.); }`;
+
+/** Shows what was drawn without the graphics card, pixel by pixel. */
+export const PAINTED_VERTEX = `#version 300 es
+void main() { gl_Position = vec4(vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2. - 1., 0., 1.); }`;
+
+export const PAINTED_FRAGMENT = `#version 300 es
+precision highp float;
+uniform highp sampler2D painted;
+uniform vec2 scale;
+uniform float tall;
+out vec4 seen;
+void main() { seen = texelFetch(painted, ivec2(vec2(gl_FragCoord.x, tall - gl_FragCoord.y) * scale), 0); }`;

@@ -30,6 +30,8 @@ export class Stage {
   posed = 0;
   /** Largest number of pixels for each CSS pixel. */
   density = 2;
+  /** Whether the worker draws, and not WebGL: faster by far where there is no graphics card. */
+  painting: boolean;
   /** Fewer pixels while things move on a slow machine; all of them when they stand. */
   adapt = true;
   onfail: (message: string) => void = () => {};
@@ -45,12 +47,14 @@ export class Stage {
   private loaded: ((ready: Ready) => void) | null = null;
   private refuse: ((error: Error) => void) | null = null;
   private active = false;
+  private able = false; // whether the worker can draw this scene
   private quality = 1;
   private pace = 0; // smoothed seconds between frames that were drawn one after the other
   private lastDraw = 0;
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.renderer = new Renderer(canvas);
+    this.painting = this.renderer.software;
     const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: "text/javascript" }));
     this.worker = new Worker(url);
     this.worker.onmessage = (event: MessageEvent<FromWorker>) => this.heard(event.data);
@@ -66,6 +70,7 @@ export class Stage {
     return new Promise((resolve, reject) => {
       this.loaded = (ready) => {
         this.active = true;
+        this.able = ready.paints;
         this.pose = null;
         this.count = ready.count;
         this.spare = undefined;
@@ -92,7 +97,11 @@ export class Stage {
   /** To be called when camera, style or size were changed. */
   touch(): void {
     this.stale.view = true;
-    this.stale.picture = true;
+    if (!this.active || !this.paints) this.stale.picture = true;
+  }
+
+  private get paints(): boolean {
+    return this.painting && this.able && this.style.layer === "splats";
   }
 
   /** Draws what has changed; asks the worker if it is free. To be called once a screen frame. */
@@ -146,7 +155,9 @@ export class Stage {
 
   private ask(): void {
     const { stale } = this, { width, height } = this.canvas;
-    const message: ToWorker = { type: "frame", id: ++this.asked, view: this.orbit.view(width, height, this.up).w2c };
+    const { w2c, lens } = this.orbit.view(width, height, this.up);
+    const message: ToWorker = { type: "frame", id: ++this.asked, view: w2c };
+    if (this.paints) message.paint = { width, height, lens, swell: this.style.swell };
     if (stale.pose && this.pose) message.pose = this.pose;
     if (stale.look) message.look = { colouring: this.look.colouring, tints: this.look.tints };
     if (this.spare) message.spare = this.spare;
@@ -157,7 +168,8 @@ export class Stage {
 
   private heard(message: FromWorker): void {
     if (message.type === "frame") {
-      this.renderer.upload(message.data, message.count);
+      if (message.painted) this.renderer.uploadPainted(message.data, message.painted);
+      else this.renderer.upload(message.data, message.count);
       this.spare = message.data;
       this.timing = message.ms;
       this.answered = message.id;
@@ -183,5 +195,6 @@ export class Stage {
     canvas.width = width;
     canvas.height = height;
     this.stale.picture = true;
+    if (this.paints) this.stale.view = true;
   }
 }

@@ -2,38 +2,44 @@
 import { AvatarScene } from "./avatar";
 import { interleaved } from "./head";
 import { Orderer, WORDS } from "./order";
+import { MOST_PAINTED, Painter, paintedSize } from "./painter";
 import { Payload } from "./payload";
 import type { FromWorker, Motion, ToWorker } from "./protocol";
 import { StaticScene } from "./still";
 
 const port = self as unknown as { postMessage(m: FromWorker, t?: Transferable[]): void; onmessage: unknown };
 const orderer = new Orderer();
+let painter: Promise<Painter | null> | null = null;
 let scene: AvatarScene | StaticScene | null = null;
 
 port.onmessage = async (event: MessageEvent<ToWorker>) => {
   const m = event.data;
   try {
+    const hand = await (painter ??= Painter.make());
+    const paints = (count: number) => hand !== null && count <= MOST_PAINTED;
     if (m.type === "avatar") {
       const payload = await Payload.read(m.bytes);
       const made = new AvatarScene(payload);
       scene = made;
       const motion = motionOf(payload), gaze = payload.floats("gaze");
-      port.postMessage({ type: "ready", header: payload.header, motion, gaze, bounds: null, count: made.world.count });
+      port.postMessage({ type: "ready", header: payload.header, motion, gaze, bounds: null, count: made.world.count, paints: paints(made.world.count) });
     } else if (m.type === "still") {
       const made = await StaticScene.read(m.bytes, m.name);
       scene = made;
-      port.postMessage({ type: "ready", header: null, motion: null, gaze: null, bounds: made.bounds, count: made.world.count });
+      port.postMessage({ type: "ready", header: null, motion: null, gaze: null, bounds: made.bounds, count: made.world.count, paints: paints(made.world.count) });
     } else if (scene) {
       const start = performance.now();
       if (m.look) scene.look(m.look.colouring, m.look.tints);
       if (m.pose) scene.pose(m.pose);
       const posed = performance.now();
-      const rows = Math.max(1, Math.ceil(scene.world.count / 1024));
-      const room = rows * 1024 * WORDS;
-      const out = m.spare && m.spare.length === room ? m.spare : new Uint32Array(room);
-      const count = orderer.write(scene.world, m.view, out);
+      const { world } = scene, canvas = hand && m.paint ? m.paint : null;
+      const rows = Math.max(1, Math.ceil(world.count / 1024)), [wide, tall] = canvas ? paintedSize(canvas) : [rows * 1024, WORDS];
+      const out = m.spare && m.spare.length === wide * tall ? m.spare : new Uint32Array(wide * tall);
+      let count = 0;
+      if (canvas && hand) hand.paint(world, orderer.order, (count = orderer.sort(world, m.view)), m.view, canvas, out);
+      else count = orderer.write(world, m.view, out);
       const ms = { pose: posed - start, order: performance.now() - posed };
-      port.postMessage({ type: "frame", id: m.id, data: out, count, ms }, [out.buffer]);
+      port.postMessage({ type: "frame", id: m.id, data: out, count, painted: canvas, ms }, [out.buffer]);
     }
   } catch (error) {
     port.postMessage({ type: "failed", message: error instanceof Error ? error.message : String(error) });
