@@ -51,6 +51,8 @@ class PackOptions:
 
     motion: bool = True
     """The performance the avatar was fitted to."""
+    before: bool = True
+    """What an edited avatar was before: the page can show both. Only what differs takes room."""
     basis_step: float = 1.0
     """Coarseness of the splat blendshapes: 2 gives smaller files, 0.5 finer ones."""
     name: str = ""
@@ -68,7 +70,7 @@ class _Block:
     def raw(self, name: str, values: Any, kind: str) -> None:
         """Adds numbers as they are: `f32`, `u16` or `u8`."""
         array = np.ascontiguousarray(np.asarray(values), {"f32": "<f4", "u16": "<u2", "u8": "u1"}[kind])
-        self._add(name, array.tobytes(), {"form": kind, "shape": list(array.shape)})
+        self.add(name, array.tobytes(), {"form": kind, "shape": list(array.shape)})
 
     def steps(self, name: str, values: Any, step: float) -> None:
         """Adds numbers as multiples of `step`: zigzag, then a plane of low and a plane of high bytes."""
@@ -83,13 +85,19 @@ class _Block:
         wrapped = (flat + 32768) % 65536 - 32768
         self._planes(name, array.shape, wrapped.astype(np.int32), {"form": "running"})
 
+    def holds(self, name: str, entry: Mapping[str, Any], data: bytes) -> bool:
+        """Whether an array is here with the same numbers."""
+        if name not in self.table or {**self.table[name], "at": 0} != {**entry, "at": 0}:
+            return False
+        return self.parts[list(self.table).index(name)] == data
+
     def _planes(self, name: str, shape: tuple[int, ...], whole: np.ndarray, entry: dict[str, Any]) -> None:
         flat = whole.reshape(-1)
         folded = np.where(flat >= 0, 2 * flat, -2 * flat - 1).astype("<u2")
         data = (folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes()
-        self._add(name, data, {**entry, "shape": list(shape)})
+        self.add(name, data, {**entry, "shape": list(shape)})
 
-    def _add(self, name: str, data: bytes, entry: dict[str, Any]) -> None:
+    def add(self, name: str, data: bytes, entry: Mapping[str, Any]) -> None:
         data += b"\0" * (-len(data) % 8)
         self.table[name] = {**entry, "at": self.at}
         self.parts.append(data)
@@ -110,10 +118,13 @@ def pack(avatar: Avatar, options: PackOptions | None = None) -> bytes:
     head = heads.of(avatar)
     if len(head.faces) > 65535:
         raise AvatarError(f"head '{avatar.head}' has {len(head.faces)} faces; the player's format holds 65535")
-    block = _Block()
+    block, poses = _Block(), _typical(avatar)
+    before = None
     with torch.no_grad():
         _pack_head(block, head, avatar)
-        seen = _pack_splats(block, avatar, options)
+        seen = _pack_splats(block, avatar, options, poses)
+        if options.before and avatar.original is not None:
+            before = _pack_before(block, avatar.original, options, poses)
         motion = _pack_motion(block, avatar.motion) if options.motion else None
     header = {
         "version": VERSION,
@@ -128,6 +139,9 @@ def pack(avatar: Avatar, options: PackOptions | None = None) -> bytes:
             name: {"joints": dict(x.joints), "axis": list(x.axis), "limit": x.limit} for name, x in TURNS.items()
         },
         "regions": list(REGIONS),
+        "bearing": _bearing(avatar),
+        "edits": [dict(edit) for edit in avatar.edits],
+        "before": before,
         "motion": motion,
         "arrays": block.table,
     }
@@ -135,6 +149,28 @@ def pack(avatar: Avatar, options: PackOptions | None = None) -> bytes:
     text += b" " * (-(len(text) + 8) % 8)
     data = MAGIC + struct.pack("<I", len(text)) + text + b"".join(block.parts)
     return gzip.compress(data, 9, mtime=0)
+
+
+def _bearing(avatar: Avatar) -> dict[str, list[float]] | None:
+    """Returns what the avatar does to every pose; None for nothing."""
+    if avatar.bearing is None:
+        return None
+    parts = {name: getattr(avatar.bearing, name) for name in ("gain", "offset", "swing", "turn")}
+    return {name: [round(float(x), 6) for x in part.reshape(-1)] for name, part in parts.items()}
+
+
+def _pack_before(block: _Block, original: Avatar, options: PackOptions, poses: Pose) -> dict[str, Any] | None:
+    """Adds the arrays of the avatar before its edits that are not what they are now, as `before:NAME`."""
+    other = _Block()
+    _pack_head(other, heads.of(original), original)
+    try:
+        seen = _pack_splats(other, original, options, poses)
+    except AvatarError:  # nothing to be seen then: nothing to compare with
+        return None
+    for name, data in zip(other.table, other.parts, strict=True):
+        if not block.holds(name, other.table[name], data):
+            block.add(f"before:{name}", data, other.table[name])
+    return {"splats": seen, "bearing": _bearing(original)}
 
 
 def _told(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +195,7 @@ def _pack_head(block: _Block, head: Any, avatar: Avatar) -> None:
     block.raw("regions", torch.stack([head.regions[x] for x in REGIONS.values()]).mul(255).round(), "u8")
 
 
-def _pack_splats(block: _Block, avatar: Avatar, options: PackOptions) -> int:
+def _pack_splats(block: _Block, avatar: Avatar, options: PackOptions, poses: Pose) -> int:
     """Adds the splats in the order of their faces; returns how many."""
     g = avatar.gaussians
     kept = (g.opacities > _SEEN).nonzero()[:, 0]
@@ -178,15 +214,14 @@ def _pack_splats(block: _Block, avatar: Avatar, options: PackOptions) -> int:
     if g.sh.shape[1] > 1:
         block.steps("sh", g.sh[:, 1:].permute(1, 2, 0), _SH)
     if avatar.basis is not None:
-        _pack_basis(block, avatar, order, options.basis_step)
+        _pack_basis(block, avatar, order, options.basis_step, poses)
     return len(order)
 
 
-def _pack_basis(block: _Block, avatar: Avatar, order: Tensor, step: float) -> None:
+def _pack_basis(block: _Block, avatar: Avatar, order: Tensor, step: float, poses: Pose) -> None:
     """Adds the splat blendshapes of the splats that have any, in principal components."""
     assert avatar.basis is not None
     basis = avatar.basis.gather(order)
-    poses = _typical(avatar)
     found = turned(basis, rig.basis_weights(basis, poses), step)
     block.running("basis_splats", found.splats)
     block.steps("basis", found.values, 1.0)
@@ -204,7 +239,8 @@ def _typical(avatar: Avatar) -> Pose:
     poses = [Pose(torch.eye(e), joints, torch.eye(4).expand(e, 4, 4))]
     if avatar.motion is not None:
         poses.append(avatar.motion.pose)
-    return Pose(*(torch.cat([getattr(x, name) for x in poses]) for name in ("expression", "joints", "root")))
+    every = Pose(*(torch.cat([getattr(x, name) for x in poses]) for name in ("expression", "joints", "root")))
+    return rig.carried(every, avatar.bearing)
 
 
 def _pack_motion(block: _Block, motion: Motion | None) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ export interface Commands {
   background?: string;
   scale?: number;
   layer?: string;
+  /** Whether an edited avatar is shown as it was before. */
+  before?: boolean;
   blink?: boolean;
   idle?: boolean;
   /** Whether the picture may have fewer pixels while things move on a slow machine. */
@@ -57,6 +59,7 @@ export async function apply(player: Player, c: Commands): Promise<void> {
     player.refresh();
   }
   if (c.layer !== undefined) setLayer(player, c.layer);
+  if (c.before !== undefined) player.before(!!c.before);
   if (c.loop !== undefined) player.loop = !!c.loop;
   if (c.speed !== undefined) player.speed = Math.min(4, Math.max(-4, finite("speed", c.speed)));
   if (c.blink !== undefined || c.idle !== undefined)
@@ -75,7 +78,7 @@ function finite(name: string, value: unknown): number {
 export function fromAddress(query: URLSearchParams): Commands {
   const out: Commands = {}, any = out as Record<string, unknown>;
   for (const name of ["time", "speed", "yaw", "pitch", "fov", "zoom", "scale"]) if (query.has(name)) any[name] = Number(query.get(name));
-  for (const name of ["play", "loop", "blink", "idle", "adapt"]) if (query.has(name)) any[name] = !["0", "false", "no"].includes(query.get(name) ?? "");
+  for (const name of ["play", "loop", "blink", "idle", "adapt", "before"]) if (query.has(name)) any[name] = !["0", "false", "no"].includes(query.get(name) ?? "");
   for (const name of ["view", "background", "layer"]) if (query.has(name)) any[name] = query.get(name);
   if (query.has("set")) {
     const values: Values = {};

@@ -77,6 +77,7 @@ function facade(player: Player, ui: Interface, ready: Promise<boolean>) {
     openSplats: (bytes: ArrayBuffer, name: string) => player.openSplats(bytes, name),
     picture: () => ui.recorder.picture(),
     record: (seconds: number) => ui.recorder.clip(seconds),
+    before: (on: boolean) => player.before(on),
     settle: () => player.settle(),
     /** The camera: world to camera (3x4, OpenCV axes, of the file's own world) and fx fy cx cy in pixels. */
     lens: () => player.stage.orbit.view(player.canvas.width, player.canvas.height, player.stage.up),

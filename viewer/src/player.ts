@@ -111,6 +111,16 @@ export class Player extends EventTarget {
 
   // ---- what the face does
 
+  /** Shows the avatar as it was before its edits, or as it is. Throws if it has none. */
+  before(on: boolean): void {
+    const { header, performer, stage } = this;
+    if (!header?.before || !performer) throw new Error("this avatar has no edits to switch off");
+    stage.before = on;
+    performer.bearing = (on ? header.before.bearing : header.bearing) ?? null;
+    stage.touch();
+    this.changed();
+  }
+
   /** Sets expressions (0 to 1) and turns (degrees) by name; null lets the motion have a name back. */
   set(values: Record<string, number | null>): void {
     this.need().set(values);

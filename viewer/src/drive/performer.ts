@@ -1,7 +1,7 @@
 // What the face does now: a motion, signs of life, a microphone or camera, and what somebody set by hand.
 import type { Pose } from "../engine/head";
 import { IDENTITY, compose, inverse, rotation } from "../engine/matrix";
-import type { Header, Turn } from "../engine/payload";
+import type { Bearing, Header, Turn } from "../engine/payload";
 import type { Motion } from "../engine/protocol";
 
 /** Values by name: expressions in 0..1 and turns in degrees. */
@@ -19,9 +19,13 @@ export class Performer {
   time: number | null = null;
   /** Values of the last pose by name. */
   readonly shown: Values = {};
+  /** What edits do to every pose. */
+  bearing: Bearing | null;
   private middle = IDENTITY;
 
-  constructor(readonly header: Header) {}
+  constructor(readonly header: Header) {
+    this.bearing = header.bearing ?? null;
+  }
 
   get names(): string[] {
     return this.header.expressions;
@@ -100,7 +104,7 @@ export class Performer {
         for (let c = 0; c < 3; c++) sample.joints[at + c] += turn.axis[c] * angle;
       }
     }
-    return sample;
+    return carried(sample, this.bearing);
   }
 
   /** The motion at its time, between two frames. */
@@ -120,6 +124,14 @@ export class Performer {
     if (motion.soft) pose.soft = mix(motion.soft, motion.soft.length / motion.frames);
     return pose;
   }
+}
+
+/** The pose as an avatar with this bearing shows it. */
+function carried(pose: Pose, bearing: Bearing | null): Pose {
+  if (!bearing) return pose;
+  const { gain, offset, swing, turn } = bearing;
+  const expression = pose.expression.map((x, i) => Math.min(1, Math.max(0, x * gain[i] + offset[i])));
+  return { ...pose, expression, joints: pose.joints.map((x, i) => x * swing[Math.floor(i / 3)] + turn[i]) };
 }
 
 /** The nearest rotation to a mean of two: rows made orthonormal again. */

@@ -20,6 +20,14 @@ export interface About {
   [key: string]: unknown;
 }
 
+/** How an avatar carries its face: what edits do to every pose, as avatar3d/rig/bearing.py. */
+export interface Bearing {
+  gain: number[];
+  offset: number[];
+  swing: number[];
+  turn: number[];
+}
+
 export interface Header {
   version: number;
   kind: string;
@@ -30,6 +38,11 @@ export interface Header {
   joints: string[];
   turns: Record<string, Turn>;
   regions: string[];
+  bearing?: Bearing | null;
+  /** What was done to the avatar, in order; their results are in the numbers. */
+  edits?: Record<string, unknown>[];
+  /** What it was before; arrays that differ are named `before:NAME`. */
+  before?: { splats: number; bearing: Bearing | null } | null;
   motion: { fps: number; frames: number; names: string[] } | null;
   arrays: Record<string, Entry>;
 }
@@ -52,6 +65,15 @@ export class Payload {
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(raw, 8, length))) as Header;
     if (header.version > VERSION) throw new Error(`the player file has version ${header.version}; update the player`);
     return new Payload(header, new DataView(raw, 8 + length));
+  }
+
+  /** The avatar before its edits; null if it has none. */
+  before(): Payload | null {
+    const { header } = this;
+    if (!header.before) return null;
+    const arrays = { ...header.arrays };
+    for (const name in arrays) if (name.startsWith("before:")) arrays[name.slice(7)] = arrays[name];
+    return new Payload({ ...header, ...header.before, arrays }, this.data);
   }
 
   has(name: string): boolean {

@@ -35,6 +35,8 @@ export type ToWorker =
       /** Left out while the face keeps still. */
       pose?: Pose;
       look?: { colouring: Colouring; tints: Tint[] };
+      /** Shows the avatar before its edits. */
+      before?: boolean;
       /** Asks for a picture instead of ordered splats. */
       paint?: Canvas;
       /** A buffer that the page no longer reads. */

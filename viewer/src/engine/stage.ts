@@ -37,6 +37,9 @@ export class Stage {
   onfail: (message: string) => void = () => {};
   onframe: () => void = () => {};
 
+  /** Whether the avatar is shown as it was before its edits; `setPose` and `touch` are due after a change. */
+  before = false;
+
   private readonly worker: Worker;
   private spare: Uint32Array | undefined;
   private asked = 0;
@@ -72,6 +75,7 @@ export class Stage {
         this.active = true;
         this.able = ready.paints;
         this.pose = null;
+        this.before = false;
         this.count = ready.count;
         this.spare = undefined;
         this.stale.look = this.stale.view = true;
@@ -157,6 +161,7 @@ export class Stage {
     const { stale } = this, { width, height } = this.canvas;
     const { w2c, lens } = this.orbit.view(width, height, this.up);
     const message: ToWorker = { type: "frame", id: ++this.asked, view: w2c };
+    if (this.before) message.before = true;
     if (this.paints) message.paint = { width, height, lens, swell: this.style.swell };
     if (stale.pose && this.pose) message.pose = this.pose;
     if (stale.look) message.look = { colouring: this.look.colouring, tints: this.look.tints };

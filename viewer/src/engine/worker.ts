@@ -11,6 +11,7 @@ const port = self as unknown as { postMessage(m: FromWorker, t?: Transferable[])
 const orderer = new Orderer();
 let painter: Promise<Painter | null> | null = null;
 let scene: AvatarScene | StaticScene | null = null;
+let before: AvatarScene | null = null; // the avatar as it was before its edits
 
 port.onmessage = async (event: MessageEvent<ToWorker>) => {
   const m = event.data;
@@ -21,18 +22,21 @@ port.onmessage = async (event: MessageEvent<ToWorker>) => {
       const payload = await Payload.read(m.bytes);
       const made = new AvatarScene(payload);
       scene = made;
+      const other = payload.before();
+      before = other && new AvatarScene(other);
       const motion = motionOf(payload), gaze = payload.floats("gaze");
       port.postMessage({ type: "ready", header: payload.header, motion, gaze, bounds: null, count: made.world.count, paints: paints(made.world.count) });
     } else if (m.type === "still") {
       const made = await StaticScene.read(m.bytes, m.name);
       scene = made;
+      before = null;
       port.postMessage({ type: "ready", header: null, motion: null, gaze: null, bounds: made.bounds, count: made.world.count, paints: paints(made.world.count) });
     } else if (scene) {
-      const start = performance.now();
-      if (m.look) scene.look(m.look.colouring, m.look.tints);
-      if (m.pose) scene.pose(m.pose);
+      const start = performance.now(), shown = m.before && before ? before : scene;
+      if (m.look) for (const each of [scene, before]) each?.look(m.look.colouring, m.look.tints);
+      if (m.pose) shown.pose(m.pose);
       const posed = performance.now();
-      const { world } = scene, canvas = hand && m.paint ? m.paint : null;
+      const { world } = shown, canvas = hand && m.paint ? m.paint : null;
       const rows = Math.max(1, Math.ceil(world.count / 1024)), [wide, tall] = canvas ? paintedSize(canvas) : [rows * 1024, WORDS];
       const out = m.spare && m.spare.length === wide * tall ? m.spare : new Uint32Array(wide * tall);
       let count = 0;

@@ -1,5 +1,6 @@
 // How it is shown: camera, background, layers, colours of regions.
 import { LAYERS, setLayer } from "../api";
+import type { Header } from "../engine/payload";
 import type { Tint } from "../engine/scene";
 import { VIEWS, type Player } from "../player";
 import { parseColour, toHex } from "./colour";
@@ -14,6 +15,7 @@ const DEGREES = Math.PI / 180;
 export class LookTab {
   readonly root = el("div", { class: "tab" });
   private tints = new Map<string, Tint>();
+  private switches: (() => void)[] = [];
 
   constructor(private readonly player: Player, private readonly backdrop: () => void) {
     player.addEventListener("scene", () => this.build());
@@ -25,6 +27,7 @@ export class LookTab {
   private build(): void {
     const { player } = this, { stage, header } = player;
     this.tints.clear();
+    this.switches = [];
     stage.setLook({ tints: [] });
     const views = VIEWS.filter((x) => x !== "source" || (header?.about.camera && header.motion));
     const fov = slider("Field of view", 10, 90, 1, stage.orbit.state.fov / DEGREES, (x) => this.dolly(x * DEGREES), (x) => `${Math.round(x)}°`);
@@ -35,6 +38,7 @@ export class LookTab {
       fov.show(Math.round(stage.orbit.state.fov / DEGREES));
       scale.show(stage.style.swell);
       layers.show(this.layer());
+      for (const show of this.switches) show();
     };
     this.root.replaceChildren(
       section("View", el("div", { class: "chips", role: "group", "aria-label": "Views" }, ...views.map((x) =>
@@ -42,6 +46,7 @@ export class LookTab {
         header ? null : el("button", { type: "button", class: "wide", onclick: () => player.flip() }, "Turn upside down")),
       this.background(),
       section("Layer", layers.row, scale.row, density.row),
+      header?.edits?.length ? this.edits(header) : "",
       header ? this.colours(header.regions) : "",
     );
   }
@@ -84,6 +89,14 @@ export class LookTab {
     );
   }
 
+  /** What was done to the avatar, and a switch that shows it without. */
+  private edits(header: Header): HTMLElement {
+    const { player } = this;
+    const before = toggle("As it was before", player.stage.before, (on) => player.before(on));
+    this.switches.push(() => (before.input.checked = player.stage.before));
+    return section("Edits", el("ol", { class: "edits" }, ...(header.edits ?? []).map((edit) => el("li", {}, told(edit)))), header.before ? before.row : null);
+  }
+
   private colours(regions: string[]): HTMLElement {
     const { player } = this;
     const rows = regions.map((name, region) => {
@@ -105,6 +118,14 @@ export class LookTab {
     });
     return section("Recolour", el("p", { class: "hint" }, "Pick a colour, then how strongly it is mixed in. Light and shade stay."), ...rows);
   }
+}
+
+/** An edit in a line: its kind, and its numbers and words. */
+function told({ kind, ...fields }: Record<string, unknown>): string {
+  const plain = (x: unknown): string => (typeof x === "number" ? String(Math.round(x * 1000) / 1000) : Array.isArray(x) ? x.map(plain).join(" ")
+    : x && typeof x === "object" ? Object.entries(x).map(([k, v]) => `${k} ${plain(v)}`).join(", ") : String(x));
+  const words = Object.entries(fields).map(([name, x]) => (x && typeof x === "object" && !Array.isArray(x) ? plain(x) : `${name} ${plain(x)}`)).join(", ");
+  return `${String(kind)}${words ? `: ${words.length > 160 ? `${words.slice(0, 157)}…` : words}` : ""}`;
 }
 
 const START: Record<string, string> = {
