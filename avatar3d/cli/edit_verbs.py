@@ -31,6 +31,8 @@ class Edit(Command):
     """Expression and pose that stand instead of what a motion says: `--hold eyeBlinkLeft=1`."""
     gain: UseAppendAction[tuple[str, ...]] = ()
     """How strongly expressions of a motion are shown: `--gain mouth=.5`."""
+    mix: UseAppendAction[tuple[str, ...]] = ()
+    """Go towards another avatar's shape: `--mix other.a3d=.5`; `--mix other.a3d=1:nose,lips` takes some regions."""
     do: UseAppendAction[tuple[str, ...]] = ()
     """Any edit: its JSON object, or a file that holds one or a list of them."""
     undo: int | None = None

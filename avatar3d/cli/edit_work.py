@@ -52,7 +52,22 @@ def asked(given: "Edit") -> list[editing.Edit]:
         out.append(editing.from_json({"kind": "face", "values": values, "hold": 1.0}, "--hold"))
     for text in given.gain:
         out.append(editing.from_json({"kind": "gain", "values": dict(numbers("--gain", text))}, "--gain"))
+    out += [_mix(text) for text in given.mix]
     return out
+
+
+def _mix(text: str) -> editing.Edit:
+    from avatar3d.edit.shape import Mix
+
+    file, equals, rest = text.rpartition("=")
+    amount, _, regions = rest.partition(":")
+    try:
+        share = float(amount)
+    except ValueError as error:
+        raise AvatarError(f"--mix {text}: write FILE=amount or FILE=amount:region,region") from error
+    if not equals or not file:
+        raise AvatarError(f"--mix {text}: write FILE=amount or FILE=amount:region,region")
+    return Mix.of(store.load(file), share, tuple(name.strip() for name in regions.split(",") if name.strip()))
 
 
 def numbers(option: str, text: str) -> list[tuple[str, float]]:

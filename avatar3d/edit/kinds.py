@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from avatar3d.core import first_of
-from avatar3d.edit import bearing
+from avatar3d.edit import bearing, shape
 from avatar3d.edit.base import Edit, Setting, read
 
-_MODULES = (bearing,)
+_MODULES = (bearing, shape)
 
 KINDS: Mapping[str, type[Edit]] = {kind.kind: kind for module in _MODULES for kind in module.EDITS}
 """By name in files."""
