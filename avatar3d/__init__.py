@@ -54,12 +54,13 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.render.path import posed as posed
     from avatar3d.render.path import view as view
     from avatar3d.render.video import write_video as write_video
+    from avatar3d.sample import sample as sample
     from avatar3d.store import load as load
     from avatar3d.store import load_track as load_track
     from avatar3d.store import save as save
     from avatar3d.track import track as track
 
-_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "edit", "export")
+_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "edit", "export", "sample")
 _HOME = {
     **dict.fromkeys(
         (

@@ -14,6 +14,7 @@ from avatar3d.cli.drive_verbs import DRIVE_COMMANDS
 from avatar3d.cli.edit_verbs import EDIT_COMMANDS
 from avatar3d.cli.export_verbs import EXPORT_COMMANDS
 from avatar3d.cli.identity_verbs import IDENTITY_COMMANDS
+from avatar3d.cli.sample_verbs import SAMPLE_COMMANDS
 from avatar3d.cli.score_verbs import SCORE_COMMANDS
 from avatar3d.cli.view_verbs import VIEW_COMMANDS
 
@@ -306,6 +307,7 @@ COMMANDS: dict[str, type[Command]] = {
     **EDIT_COMMANDS,
     **EXPORT_COMMANDS,
     **IDENTITY_COMMANDS,
+    **SAMPLE_COMMANDS,
     **SCORE_COMMANDS,
     **VIEW_COMMANDS,
 }
