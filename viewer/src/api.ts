@@ -107,5 +107,6 @@ export function listen(player: Player): void {
     }
   });
   player.addEventListener("scene", () => say({ event: "scene", title: player.title, duration: player.duration }));
+  player.addEventListener("motion", () => say({ event: "motion", name: player.motionName, duration: player.duration }));
   player.addEventListener("error", (event) => say({ event: "error", message: (event as CustomEvent).detail }));
 }

@@ -2,8 +2,10 @@
 import { lifeAt } from "./drive/life";
 import { Performer, type Values } from "./drive/performer";
 import { readMotion } from "./drive/motions";
+import { toCsv, toJson } from "./drive/saving";
 import { HEAD_VIEW, type OrbitState } from "./engine/orbit";
 import type { Header } from "./engine/payload";
+import type { Motion } from "./engine/protocol";
 import { Stage } from "./engine/stage";
 import { parseColour } from "./ui/colour";
 
@@ -16,7 +18,7 @@ const ANGLES: Record<Exclude<ViewName, "source">, [number, number]> = {
 };
 
 /** What changed: a page listens with `player.addEventListener`. */
-export type PlayerEvent = "ready" | "change" | "time" | "error" | "scene" | "note";
+export type PlayerEvent = "ready" | "change" | "time" | "error" | "scene" | "motion" | "note";
 
 export class Player extends EventTarget {
   readonly stage: Stage;
@@ -169,7 +171,25 @@ export class Player extends EventTarget {
     if (missing.length) this.tell("note", `${name}: ${missing.length} columns are of nothing this head has`);
     this.seek(0);
     this.play();
-    this.tell("scene");
+    this.tell("motion");
+  }
+
+  /** Plays a motion that was made here; what was set by hand is released. */
+  useMotion(motion: Motion, name: string, play = true): void {
+    const performer = this.need();
+    performer.use(motion);
+    performer.reset();
+    this.motionName = name;
+    this.seek(0);
+    if (play) this.play();
+    this.tell("motion");
+  }
+
+  /** The motion on the timeline as a file's text. Throws if there is none. */
+  saveMotion(kind: "csv" | "json"): string {
+    const { motion, header } = this.need();
+    if (!motion) throw new Error("there is no motion to save");
+    return kind === "csv" ? toCsv(motion, header, this.gaze) : toJson(motion, header);
   }
 
   /** Back to the avatar's own performance. */
@@ -177,7 +197,7 @@ export class Player extends EventTarget {
     this.performer?.use(this.own);
     this.motionName = this.own ? "its own performance" : "";
     this.seek(0);
-    this.tell("scene");
+    this.tell("motion");
   }
 
   get hasOwnMotion(): boolean {

@@ -42,7 +42,7 @@ export class Performer {
   use(motion: Motion | null): void {
     this.motion = motion;
     this.middle = IDENTITY;
-    if (motion?.root) {
+    if (motion?.root && !motion.placed) {
       // The head's place in the middle of the performance becomes the place of the head at rest.
       const at = 16 * (motion.frames >> 1);
       this.middle = inverse(motion.root.subarray(at, at + 12));
@@ -87,7 +87,13 @@ export class Performer {
     return compose(flat, inverse(this.middle));
   }
 
+  /** The face of now, as edits of expression and pose make it. */
   pose(): Pose {
+    return carried(this.plain(), this.bearing);
+  }
+
+  /** The face of now before edits: what a motion file says. */
+  plain(): Pose {
     const { names, header, shown } = this, sample = this.sample();
     const expression = sample.expression;
     names.forEach((name, i) => {
@@ -104,7 +110,7 @@ export class Performer {
         for (let c = 0; c < 3; c++) sample.joints[at + c] += turn.axis[c] * angle;
       }
     }
-    return carried(sample, this.bearing);
+    return sample;
   }
 
   /** The motion at its time, between two frames. */

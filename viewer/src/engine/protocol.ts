@@ -16,6 +16,8 @@ export interface Motion {
   root: Float32Array | null;
   /** t o 3; null: no soft nodes. */
   soft: Float32Array | null;
+  /** Whether roots are relative to the head at rest already. */
+  placed?: boolean;
 }
 
 /** Where a scene lies, metres. */

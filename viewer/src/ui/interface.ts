@@ -9,12 +9,14 @@ import { LookTab } from "./looktab";
 import { Recorder, save } from "./recorder";
 import { ShareTab } from "./sharetab";
 import css from "./style.css";
+import { TakeTab } from "./taketab";
 import { Timeline } from "./timeline";
 
 export class Interface {
   readonly recorder: Recorder;
   readonly live: LiveTab;
   readonly look: LookTab;
+  readonly takes: TakeTab;
   private readonly face: FaceTab;
   private readonly shell: HTMLElement;
   private readonly toast = el("div", { class: "toast", role: "status", "aria-live": "polite" });
@@ -34,6 +36,7 @@ export class Interface {
     this.face = new FaceTab(player);
     this.look = new LookTab(player, () => this.backdrop());
     this.live = new LiveTab(player);
+    this.takes = new TakeTab(player);
     const share = new ShareTab(player, () => void this.takePicture(), () => this.record());
     this.recordButton = tool("record", "Record a clip", () => this.record(), { class: "tool record", "aria-pressed": "false" });
     const files = el("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to open", onchange: () => void openFiles(player, [...(files.files ?? [])]).then(() => (files.value = "")) });
@@ -50,7 +53,7 @@ export class Interface {
         tool("full", "Full screen (F)", () => this.full()),
         tool("help", "Keys (?)", () => this.help.showModal()),
         tool("panel", "Show or hide controls (H)", () => this.fold())));
-    const tabs = this.tabs([["Face", this.face.root], ["Look", this.look.root], ["Live", this.live.root], ["Share", share.root]]);
+    const tabs = this.tabs([["Face", this.face.root], ["Look", this.look.root], ["Live", this.live.root], ["Takes", this.takes.root], ["Share", share.root]]);
     this.shell = el("div", { class: "player" },
       el("main", { class: "view" }, canvas, el("div", { class: "start", hidden: true }, el("p", {}, "Drop an avatar, a .ply, .splat or .spz here"),
         el("button", { type: "button", class: "wide", onclick: () => files.click() }, "Open a file…")), top, new Timeline(player).root, this.toast),
@@ -128,7 +131,7 @@ export class Interface {
       ",": () => player.step(-1), ".": () => player.step(1),
       l: () => ((player.loop = !player.loop), player.tell("change")),
       r: () => player.performer && player.reset(), b: () => player.setLife({ blink: !player.blink }), i: () => player.setLife({ idle: !player.idle }),
-      p: () => void this.takePicture(), v: () => this.record(), f: () => this.full(), t: () => this.theme(), h: () => this.fold(),
+      p: () => void this.takePicture(), v: () => this.record(), k: () => this.takes.toggle(), f: () => this.full(), t: () => this.theme(), h: () => this.fold(),
       "+": () => zoom(0.9), "=": () => zoom(0.9), "-": () => zoom(1 / 0.9),
       "/": () => this.search(), "?": () => this.help.showModal(),
       o: () => this.shell.querySelector<HTMLInputElement>(".tools input[type=file]")?.click(),
@@ -152,7 +155,7 @@ export class Interface {
     el("dl", {}, ...[
       ["Space", "play or pause"], [", .", "frame back, forward"], ["Home End", "first, last frame"], ["L", "loop"], ["1 – 8", "views"],
       ["Arrows", "turn the view (with Shift: move it)"], ["+ −", "zoom"], ["/", "search expressions"], ["R", "reset the face"], ["Delete", "release a slider"],
-      ["B I", "blinking, idle motion"], ["P", "picture"], ["V", "record a clip"], ["O", "open a file"], ["F", "full screen"], ["T", "light or dark"], ["H", "hide controls"],
+      ["B I", "blinking, idle motion"], ["P", "picture"], ["V", "record a clip"], ["K", "record a performance"], ["O", "open a file"], ["F", "full screen"], ["T", "light or dark"], ["H", "hide controls"],
     ].flatMap(([keys, what]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, what)])),
     el("form", { method: "dialog" }, el("button", { class: "wide" }, "Close")));
 

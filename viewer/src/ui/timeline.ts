@@ -26,7 +26,7 @@ export class Timeline {
       tool("next", "Frame forward", () => player.step(1), { class: "tool wideonly" }),
       el("div", { class: "track" }, this.curve, this.scrub), this.clock, loop, speed, this.own,
       tool("stop", "Rest pose", () => player.seek(null)));
-    player.addEventListener("scene", () => this.build());
+    for (const kind of ["scene", "motion"]) player.addEventListener(kind, () => this.build());
     player.addEventListener("time", () => this.show());
     player.addEventListener("change", () => {
       loop.setAttribute("aria-pressed", String(player.loop));
