@@ -27,7 +27,7 @@ _REACH = 0.3
 """Seconds before and after that a viseme is felt at all."""
 _PP, _FF, _SS, _CH, _SIL = (VISEMES.index(v) for v in ("PP", "FF", "SS", "CH", SILENCE))
 
-_SURE = (0.2, 0.45)
+_SURE = (0.1, 0.3)
 """Probabilities of a lip closure between which it goes from not made to made."""
 _HOLD = 0.005
 """Seconds by which a closure is held longer on each side: at 25 fps one frame falls into even the shortest."""
@@ -39,6 +39,8 @@ _SPEECH = 2.0
 """Where at least 1 / this of what is felt is no silence, what is heard moves the jaw in full."""
 _PIECE = 2000
 """Frames reckoned at a time: bounds memory."""
+_PARTED = 0.05
+"""Least jaw opening in sounds that are made with parted lips: a dip of what is heard must not look like a closure."""
 _ROOM = 0.22
 """Jaw opening for each unit of tongueOut at least: between the teeth there has to be room."""
 _SIBILANT_JAW = 0.07
@@ -63,7 +65,7 @@ class MouthOptions:
     """Strength of the tongue."""
     closure: float = 1.0
     """How sharply lips close in p, b, m and meet the teeth in f, v: 2 is twice as quick, 0 leaves it to chance."""
-    heard: float = 0.75
+    heard: float = 0.9
     """How much of the jaw comes from the sound (`avatar3d.drive.jaw`), the rest from phones; 0 to 1."""
     look_ahead: float = _REACH
     """Seconds of future that a frame may use, 0 to 0.3: the delay in a stream."""
@@ -202,6 +204,8 @@ class Mouth:
         sharp = self._options.closure
         made["jawOpen"] = np.maximum(made["jawOpen"], _ROOM * min(self._options.jaw, 1.0) * made["tongueOut"])
         now = self._visemes[first : first + count]
+        apart = np.clip(1 - now[:, _PP] - now[:, _FF] - 2 * now[:, _SIL], 0.0, 1.0)
+        made["jawOpen"] = np.maximum(made["jawOpen"], _PARTED * min(self._options.jaw, 1.0) * apart)
         sibilant = np.clip(now[:, _SS] + now[:, _CH], 0.0, 1.0)
         made["jawOpen"] = np.minimum(made["jawOpen"], (1 - sibilant) * 1.0 + sibilant * _SIBILANT_JAW)
         if not sharp:
