@@ -41,23 +41,36 @@ def mirrored_shape(avatar: Avatar, head: AnnyHead, amount: float, side: Side) ->
 def mirrored_colours(avatar: Avatar, head: AnnyHead, amount: float, side: Side) -> Gaussians:
     """Returns the splats with colours like those at their place on the other side; see `mirrored_shape`.
 
-    A splat's partner is the mean of the nearest splats to its mirror image, by opacity and distance.
+    A splat gets what the splats around its mirror image have more than those around itself. Clothes stay.
     """
     g = avatar.gaussians
     pose = neutral(head)
     world = rig.pose(g, avatar.binding, None, head.vertices(avatar.identity, pose), head.faces, pose)
     place = world.means.double()
-    there = place * torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
-    away, near = KDTree(place.numpy()).query(there.numpy(), k=min(_NEIGHBOURS, len(place)), workers=1)
-    away, near = torch.from_numpy(away).reshape(len(place), -1), torch.from_numpy(near).reshape(len(place), -1)
-    size = world.scales.double().mean(-1)[near].clamp(min=1e-4)
-    weight = g.opacities.double()[near] * torch.exp(-0.5 * (away / (2 * size)) ** 2) + 1e-9
-    weight = weight / weight.sum(1, keepdim=True)
+    tree = KDTree(place.numpy())
     sign = torch.ones(g.sh.shape[-2])
     sign[[k for k in _ODD if k < len(sign)]] = -1
-    other = (weight.float()[..., None, None] * g.sh[near]).sum(1) * sign[:, None]
-    share = amount * _share(place[:, 0].float(), side)
-    return replace(g, sh=g.sh + share[:, None, None] * (other - g.sh))
+    flip = torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64)
+    other = _around(world, tree, place * flip) * sign[:, None]
+    share = amount * _share(place[:, 0].float(), side) * _of_head(avatar, head)
+    # Both are means of some splats, so that what is finer than they are stays: freckles, and the grain of the skin.
+    return replace(g, sh=g.sh + share[:, None, None] * (other - _around(world, tree, place)))
+
+
+def _around(world: Gaussians, tree: KDTree, places: Float[Tensor, "n 3"]) -> Float[Tensor, "n k 3"]:
+    """Returns the mean coefficients of the splats nearest to each place, by opacity and distance."""
+    away, near = tree.query(places.numpy(), k=min(_NEIGHBOURS, len(world)), workers=1)
+    away, near = torch.from_numpy(away).reshape(len(places), -1), torch.from_numpy(near).reshape(len(places), -1)
+    size = world.scales.double().mean(-1)[near].clamp(min=1e-3)
+    weight = world.opacities.double()[near] * torch.exp(-0.5 * (away / (2 * size)) ** 2) + 1e-9
+    weight = (weight / weight.sum(1, keepdim=True)).float()
+    return (weight[..., None, None] * world.sh[near]).sum(1)
+
+
+def _of_head(avatar: Avatar, head: AnnyHead) -> Float[Tensor, " n"]:
+    """Returns 1 for splats of head and neck, 0 for those of the body."""
+    body = head.weights[:, 0] + head.weights[:, 5:].sum(1)
+    return 1 - body[head.faces[avatar.binding.face]].mean(1)
 
 
 def _share(x: Float[Tensor, " n"], side: Side) -> Float[Tensor, " n"]:

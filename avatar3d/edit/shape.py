@@ -15,6 +15,7 @@ from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError
 from avatar3d.edit.base import Edit, Setting, check_range, named, ranged
 from avatar3d.edit.mirror import mirrored_colours, mirrored_shape
+from avatar3d.edit.reshape import reshaped
 from avatar3d.edit.shape_names import NAMES, PEOPLE
 from avatar3d.edit.shapes import shapes
 from avatar3d.heads import AnnyHead
@@ -47,7 +48,7 @@ def _shape(avatar: Avatar) -> Float[Tensor, "v 3"]:
 def _person(avatar: Avatar, identity: Tensor, shape: Tensor) -> Avatar:
     if float(identity.abs().max()) > _MOST_IDENTITY:
         raise AvatarError(f"this makes a head beyond {_MOST_IDENTITY:g} standard deviations of people; ask for less")
-    return replace(avatar, identity=identity, shape=shape if bool((shape != 0).any()) else None)
+    return reshaped(avatar, identity, shape)
 
 
 @dataclass(frozen=True)
