@@ -138,7 +138,7 @@ PEOPLE: dict[str, Person] = {
     "age": Person("age", 40.0, (1 - 2 / 3) / (90 - 25), "years older, on MakeHuman's scale; the colours stay"),
     "weight": Person("weight", 1.0, 0.5, "heavier; 1 from the mean to the heaviest"),
     "muscle": Person("muscle", 1.0, 0.5, "more muscular; 1 from the mean to the strongest"),
-    "masculine": Person("gender", 1.0, 0.5, "more like a man (below 0: a woman); 1 from the mean to the end"),
+    "masculine": Person("gender", 1.0, -0.5, "more like a man (below 0: a woman); 1 from the mean to the end"),
     "proportions": Person("proportions", 1.0, 0.5, "more ideal proportions; 1 from the mean to the end"),
     "tallness": Person("height", 1.0, 0.5, "of a taller person; 1 from the mean to the end"),
     "african": Person("african", 1.0, 0.5, "more African shape"),
