@@ -59,10 +59,15 @@ def of_motion(
     options: RetargetOptions,
     sound: Sound | SoundFile | None = None,
     fps: float | None = None,
+    neutral: Neutral | None = None,
 ) -> Played:
-    """Returns a motion as the avatar's own, or as it is where there is no avatar; at another rate if `fps` is given."""
+    """Returns a motion as the avatar's own, or as it is where there is no avatar; at another rate if `fps` is given.
+
+    `neutral` is the driver's, where it shall not be found in the motion.
+    """
     motion = motion if fps is None else resampled(motion, fps)
-    neutral = neutral_of(motion) if avatar is not None and options.relative else None
+    if neutral is None and avatar is not None and options.relative:
+        neutral = neutral_of(motion)
     pieces = _pieces(motion) if avatar is None else taken_over(_pieces(motion), avatar, options, neutral)
     return Played(pieces, motion.fps, len(motion), sound)
 
@@ -89,21 +94,34 @@ def of_video(
     Raises:
         AvatarError: No face in the video, or no avatar for `same_person`.
     """
+    if same_person:
+        if avatar is None:
+            raise AvatarError("the same person as whom? give the avatar")
+        options = replace(options, relative=False)
+    motion, sound = watched(source, avatar if same_person else None, progress)
+    return of_motion(motion, avatar, options, sound, fps)
+
+
+def watched(source: Path, known: Avatar | None, progress: Progress = quiet) -> tuple[Motion, Sound | None]:
+    """Returns what somebody does in a video, as it was tracked and smoothed, and its sound.
+
+    Args:
+        source: The video.
+        known: The same person's avatar, whose identity and focal length are taken.
+        progress: Called while it works.
+
+    Raises:
+        AvatarError: No face in the video.
+    """
     from avatar3d.capture import CaptureOptions, capture
     from avatar3d.track import track
 
-    if same_person and avatar is None:
-        raise AvatarError("the same person as whom? give the avatar")
     clip = capture(source, CaptureOptions(matte=False), progress=stage(progress, "capture"))
-    known = avatar if same_person else None
     focal = (known.about.get("camera") or {}).get("K", [[None]])[0][0] if known is not None else None
     identity = known.identity if known is not None else None
     solved = track(clip, identity=identity, focal=focal, progress=fraction(progress, "track"))
     motion = smooth(replace(solved.motion, pose=replace(solved.motion.pose, soft=None)))
-    sound = Sound(clip.audio, clip.rate) if clip.audio is not None and clip.rate else None
-    if same_person:
-        options = replace(options, relative=False)
-    return of_motion(motion, avatar, options, sound, fps)
+    return motion, Sound(clip.audio, clip.rate) if clip.audio is not None and clip.rate else None
 
 
 def of_speech(

@@ -41,6 +41,14 @@ class Drive(Command):
     """Of the transcript: en, de, fr, ..."""
     phones: Path | None = None
     """Phones of `--audio` that are known already: .TextGrid or .json."""
+    say_instead: str | None = None
+    """What shall be said instead of `--transcript`: words left out, put in or replaced in `--audio`, `--video`, or
+    `--motion` with its `--audio`. Words, or a text file."""
+    recording: Path | None = None
+    """Sound of the words that `--say-instead` puts in and that are not in the old recording, in their order; else a
+    synthetic voice says them (extra `text`)."""
+    sound: Path | None = None
+    """`.wav` to write the sound of the performance to."""
     voice_model: Path | None = None
     """How this person's mouth moves, from `avatar3d voice`."""
     video: Path | None = None

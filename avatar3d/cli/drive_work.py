@@ -10,6 +10,7 @@ import numpy as np
 from avatar3d import motions, perform, store
 from avatar3d.cli.acting_work import acting_of
 from avatar3d.cli.console import Console
+from avatar3d.cli.retell_work import check_retell, retold_played, sound_of
 from avatar3d.cli.show import COLOURS, source_camera
 from avatar3d.cli.work import check_output
 from avatar3d.core import Avatar, AvatarError
@@ -23,7 +24,7 @@ from avatar3d.perform import Played, Shot
 from avatar3d.render.path import parse_settings
 from avatar3d.speech.annotations import read_phones, write_phones
 from avatar3d.speech.phones import PhoneTrack
-from avatar3d.speech.sound import Sound, SoundFile, open_sound, read_sound
+from avatar3d.speech.sound import Sound, SoundFile, open_sound, read_sound, write_sound
 
 if TYPE_CHECKING:
     from avatar3d.cli.drive_verbs import Drive, Voice
@@ -48,6 +49,8 @@ def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
         if given.text is None and given.transcript is None and given.phones is None:
             raise AvatarError("--subtitles needs the words: --text, --transcript, or --phones with words")
         check_output(given.subtitles, ".srt", ".vtt")
+    if given.sound is not None:
+        check_output(given.sound, ".wav")
     if given.fps is not None and not 1 <= given.fps <= 240:
         raise AvatarError(f"--fps {given.fps:g}: give a number from 1 to 240")
     if not 16 <= given.size <= 4096:
@@ -57,7 +60,10 @@ def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
     acting = acting_of(given, avatar, options)
     if source == "live":
         return _live(given, avatar, options, console)
-    played = perform.acted(_played(given, source, avatar, options, console), acting)
+    played, told = _played(given, source, avatar, options, console)
+    played = perform.acted(played, acting)
+    if given.sound is not None:
+        write_sound(sound_of(played), given.sound)
     shot = None if avatar is None or given.output is None else _shot(given, avatar)
     result: dict[str, Any] = {"output": _text(given.output), "to": _text(given.to), "fps": played.fps}
     with perform.noted(played, given.to) as passing:
@@ -65,7 +71,7 @@ def run_drive(given: "Drive", console: Console) -> dict[str, Any]:
             made = perform.film(avatar, passing, shot, given.output, console.progress)
         else:
             made = perform.exhausted(passing, console.progress)
-    result |= made
+    result |= made | told
     speed = made["frames"] / played.fps / max(made["seconds"], 1e-9)
     result["times_real_time"] = round(speed, 2)
     for path in (given.output, given.to):
@@ -103,8 +109,9 @@ def _source(given: "Drive") -> str:
     if source not in ("audio", "motion") and given.audio is not None:
         raise AvatarError(f"--audio and --{source} do not go together; give one of them")
     for name in ("transcript", "phones"):
-        if getattr(given, name) is not None and source != "audio":
+        if getattr(given, name) is not None and source != "audio" and given.say_instead is None:
             raise AvatarError(f"--{name} tells what is said in --audio; it does not go with --{source}")
+    check_retell(given, source)
     if given.recentre and (source not in ("motion", "video") or given.avatar is not None):
         raise AvatarError("--recentre is for a --motion or --video without an avatar: an avatar gets changes anyway")
     if given.same_person and source != "video":
@@ -124,7 +131,21 @@ def _options(given: "Drive") -> RetargetOptions:
     return options
 
 
-def _played(given: "Drive", source: str, avatar: Avatar | None, options: RetargetOptions, console: Console) -> Played:
+def _played(
+    given: "Drive", source: str, avatar: Avatar | None, options: RetargetOptions, console: Console
+) -> tuple[Played, dict[str, Any]]:
+    """Returns the performance, and what there is to tell of it."""
+    if given.say_instead is not None:
+        said = replace(given, say_instead=_words(given.say_instead))
+        both = options, _speech(given, options)
+        played, phones, told = retold_played(said, source, avatar, both, lambda sound: _phones(given, sound), console)
+        if given.subtitles is not None:
+            write_phones(phones, given.subtitles)
+        return played, told
+    return _taken(given, source, avatar, options, console), {}
+
+
+def _taken(given: "Drive", source: str, avatar: Avatar | None, options: RetargetOptions, console: Console) -> Played:
     if source == "motion":
         sound = None if given.audio is None else open_sound(given.audio)
         motion = motions.read(given.motion or "")
@@ -183,17 +204,23 @@ def _said(given: "Drive", source: str) -> tuple[Sound | SoundFile, PhoneTrack | 
         longer = Sound(np.concatenate([spoken.samples, quiet], axis=1), spoken.rate)
         return longer, replace(phones, duration=longer.seconds)
     sound = open_sound(given.audio or "")
-    if given.phones is not None:
-        return sound, read_phones(given.phones)
-    if given.transcript is not None:
-        from avatar3d.speech.align import align
-        from avatar3d.speech.subtitles import read_subtitles
+    if given.phones is None and given.transcript is None:
+        return sound, None
+    return sound, _phones(given, sound if given.phones is not None else read_sound(sound.path))
 
-        heard = read_sound(sound.path)
-        if given.transcript.lower().endswith((".srt", ".vtt")):
-            return sound, align(heard, read_subtitles(given.transcript), given.language)
-        return sound, align(heard, _words(given.transcript), given.language)
-    return sound, None
+
+def _phones(given: "Drive", sound: Sound | SoundFile) -> PhoneTrack:
+    """Returns the phones of a sound by what is known of them: a file, or the transcript."""
+    if given.phones is not None:
+        return read_phones(given.phones)
+    from avatar3d.speech.align import align
+    from avatar3d.speech.subtitles import read_subtitles
+
+    heard = sound if isinstance(sound, Sound) else read_sound(sound.path)
+    text = given.transcript or ""
+    if text.lower().endswith((".srt", ".vtt")):
+        return align(heard, read_subtitles(text), given.language)
+    return align(heard, _words(text), given.language)
 
 
 def _words(text: str) -> str:

@@ -52,8 +52,17 @@ def align(sound: Sound, transcript: str | Sequence[Cue], language: str = "en") -
         raise AvatarError("the transcript is empty; give the words that are spoken")
     if sound.seconds < 0.1:
         raise AvatarError(f"the sound lasts {sound.seconds:.2f} s; too short to align a transcript with")
-    spoken = say(transcript, _VOICES.get(language, language))[1]
+    spoken = say(transcript, voice_of(language))[1]
     return _viterbi(sound, spoken)
+
+
+def voice_of(language: str) -> str:
+    """Returns the voice of espeak-ng that reads a language.
+
+    >>> voice_of("en"), voice_of("de")
+    ('en-us', 'de')
+    """
+    return _VOICES.get(language, language)
 
 
 @dataclass(frozen=True)

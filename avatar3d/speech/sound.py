@@ -5,6 +5,7 @@ turns blocks of one rate into blocks of another, and both give the same samples 
 """
 
 import math
+import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from avatar3d.core import AvatarError
+from avatar3d.files import replacing
 
 RATE = 16000
 """Samples a second that speech is analysed at."""
@@ -178,6 +180,20 @@ def read_sound(path: Path | str) -> Sound:
     """
     file = open_sound(path)
     return Sound(np.concatenate(list(file.blocks()), axis=1), file.rate)
+
+
+def write_sound(sound: Sound, path: Path | str) -> None:
+    """Writes a sound as WAV of 16 bits, completely or not at all; what is beyond full scale is cut.
+
+    Raises:
+        AvatarError: The folder cannot be written.
+    """
+    whole = np.round(sound.samples.T * 32768).clip(-32768, 32767).astype("<i2")
+    with replacing(path) as temporary, wave.open(str(temporary), "wb") as file:
+        file.setnchannels(whole.shape[1])
+        file.setsampwidth(2)
+        file.setframerate(sound.rate)
+        file.writeframes(whole.tobytes())
 
 
 def resample(samples: Float[np.ndarray, " a"], rate: int, to: int) -> Float[np.ndarray, " b"]:
