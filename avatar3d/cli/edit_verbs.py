@@ -9,12 +9,13 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from avatar3d.cli.command import Command
 from avatar3d.cli.console import Console
+from avatar3d.cli.look_flags import LookFlags
 
 Output = Annotated[Path | None, arg(aliases=["-o"])]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit(Command):
+class Edit(LookFlags, Command):
     """Change an avatar: expression, pose, shape, appearance. Edits are kept in the file and can be undone.
 
     Without edits and without an output, shows what was done to the avatar. docs/editing.md says what there is.

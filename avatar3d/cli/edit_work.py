@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from avatar3d import edit as editing
 from avatar3d import store
+from avatar3d.cli import look_flags
 from avatar3d.cli.console import Console
 from avatar3d.cli.work import check_output
 from avatar3d.core import AvatarError
@@ -24,14 +25,18 @@ def run_edit(given: "Edit", console: Console) -> Mapping[str, Any]:
         raise AvatarError("give an avatar to edit, or --list to see what there is")
     wanted = asked(given)
     if given.output is None:
-        if wanted or given.undo or given.final:
+        if wanted or given.undo or given.final or look_flags.asks(given):
             raise AvatarError("give a file to write with -o")
+        if given.bake_texture is not None:
+            return look_flags.bake(store.load(given.avatar), given.bake_texture, given.texture_size, console)
         return _history(given.avatar, console)
     check_output(given.output, ".a3d")
     avatar = store.load(given.avatar)
     if given.undo is not None:
         avatar = editing.undo(avatar, given.undo)
-    avatar = editing.edit(avatar, *wanted)
+    avatar = editing.edit(avatar, *wanted, *look_flags.look_edits(given, avatar, console))
+    if given.bake_texture is not None:
+        look_flags.bake(avatar, given.bake_texture, given.texture_size, console)
     if given.final:
         avatar = editing.settled(avatar)
     store.save(avatar, given.output)

@@ -10,8 +10,9 @@ from typing import Any
 from avatar3d.core import first_of
 from avatar3d.edit import bearing, shape
 from avatar3d.edit.base import Edit, Setting, read
+from avatar3d.edit.look import kinds as look
 
-_MODULES = (bearing, shape)
+_MODULES = (bearing, shape, look)
 
 KINDS: Mapping[str, type[Edit]] = {kind.kind: kind for module in _MODULES for kind in module.EDITS}
 """By name in files."""
