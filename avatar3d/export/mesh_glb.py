@@ -16,7 +16,14 @@ from avatar3d.core import Avatar
 from avatar3d.export import gltf
 from avatar3d.export.avatar_glb import credits
 from avatar3d.export.formats import ExportOptions
-from avatar3d.export.skeleton import add_bones, add_performance, head_of, shape_vertices, strongest
+from avatar3d.export.skeleton import (
+    add_bones,
+    add_performance,
+    at_ease,
+    head_of,
+    shape_vertices,
+    strongest,
+)
 from avatar3d.export.splats import posed_splats
 from avatar3d.export.texture import bake
 from avatar3d.files import write_bytes
@@ -35,8 +42,9 @@ def write(avatar: Avatar, path: Path, options: ExportOptions) -> Mapping[str, An
     """
     head = head_of(avatar, "mesh-glb")
     glb = gltf.Glb()
-    splats = posed_splats(avatar, neutral(head))
-    texture = bake(avatar, head, splats, options)
+    plain, weights = at_ease(avatar, head)
+    splats = posed_splats(plain, neutral(head))
+    texture = bake(plain, head, splats, options)
     # glTF has one texture coordinate a vertex, the head one a corner: vertices at seams are doubled.
     corners = torch.cat([head.faces.reshape(-1, 1).double(), head.uv.reshape(-1, 2).double()], 1).numpy()
     rows, index = np.unique(corners, axis=0, return_inverse=True)
@@ -70,7 +78,7 @@ def write(avatar: Avatar, path: Path, options: ExportOptions) -> Mapping[str, An
         "scene": 0,
         "scenes": [{"nodes": [0, 1]}],
         "nodes": [{"name": "avatar", "mesh": 0, "skin": 0}, *joints],
-        "meshes": [{"primitives": [primitive], "weights": [0.0] * len(names), "extras": {"targetNames": names}}],
+        "meshes": [{"primitives": [primitive], "weights": weights, "extras": {"targetNames": names}}],
         "skins": [skin_meta],
         "materials": [{**material, "doubleSided": True}],
         "textures": [{"source": 0, "sampler": 0}],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from avatar3d import store
 from avatar3d.core import Avatar, AvatarError, Gaussians
-from avatar3d.export import avatar_glb, baked, compressed_ply, lam, ply, sog, splat_file, spz, usd
+from avatar3d.export import baked, compressed_ply, glb_reading, lam, ply, sog, splat_file, spz, usd
 from avatar3d.export.archives import read_zip
 from avatar3d.export.splats import scene, turned
 
@@ -30,7 +30,7 @@ def import_avatar(path: Path | str) -> Avatar:
     if data[:2] == b"\x1f\x8b" or data[:4] == b"NGSP":
         return scene(spz.read(data, where), path.name)
     if data[:4] == b"glTF":
-        return scene(avatar_glb.read(data, where), path.name)
+        return glb_reading.read_avatar(data, where, path.name)
     if data[:2] == b"PK":
         return _zip(data, path)
     if path.suffix.lower() == ".splat":

@@ -122,24 +122,39 @@ def performance(avatar: Avatar, most: int | None) -> Pose | None:
     """Returns the avatar's own performance in head space: its first frame's torso is where the head rests."""
     if avatar.motion is None or len(avatar.motion) == 0:
         return None
-    pose = avatar.motion.pose[slice(0, most)]
+    pose = rig.carried(avatar.motion.pose[slice(0, most)], avatar.bearing)
     start = geometry.rigid_inverse(pose.root[:1])
     return replace(pose, root=start @ pose.root, soft=None)
 
 
 def add_bones(glb: Glb, avatar: Avatar, head: AnnyHead, first: int) -> tuple[list[dict], dict]:
-    """Returns the nodes of the bones, the first of which will be number `first`, and the skin that uses them."""
-    tree = bones(avatar, head)
+    """Returns the nodes of the bones, the first of which will be number `first`, and the skin that uses them.
+
+    A bearing's turns are theirs; where bones are at rest it is left out.
+    """
+    tree, turns = bones(avatar, head), _steady(geometry.matrix_to_quat(_held(avatar, head)))
     nodes: list[dict] = []
     for i, (name, parent) in enumerate(zip(tree.names, tree.parents, strict=True)):
         offset = tree.rest[i] - (tree.rest[parent] if parent >= 0 else 0)
         children = [first + j for j, other in enumerate(tree.parents) if other == i]
         node = {"name": name, "translation": offset.astype(float).tolist()}
+        if i and avatar.bearing is not None:
+            node["rotation"] = turns[i - 1, [1, 2, 3, 0]].double().tolist()
         nodes.append({**node, "children": children} if children else node)
     inverse = np.tile(np.eye(4, dtype=np.float32), (len(tree.names), 1, 1))
     inverse[:, 3, :3] = -tree.rest  # columns first, as glTF stores matrices
     skin = {"inverseBindMatrices": glb.add(inverse.reshape(-1, 16), "MAT4", None), "skeleton": first}
     return nodes, {**skin, "joints": list(range(first, first + len(nodes)))}
+
+
+def at_ease(avatar: Avatar, head: AnnyHead) -> tuple[Avatar, list[float]]:
+    """Returns the avatar without its bearing, which files say by weights and bones, and the weights at rest."""
+    weights = rig.carried(neutral(head), avatar.bearing).expression
+    return replace(avatar, bearing=None), weights.double().tolist()
+
+
+def _held(avatar: Avatar, head: AnnyHead) -> Float[Tensor, "j 3 3"]:
+    return geometry.rotvec_to_matrix(rig.carried(neutral(head), avatar.bearing).joints)
 
 
 def add_performance(glb: Glb, avatar: Avatar, mesh_node: int, first: int, most: int | None) -> list[dict]:

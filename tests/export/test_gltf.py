@@ -11,7 +11,7 @@ from PIL import Image
 import avatar3d
 from avatar3d import heads
 from avatar3d.core import AvatarError, Gaussians
-from avatar3d.export import ExportOptions, avatar_glb, gltf
+from avatar3d.export import ExportOptions, avatar_glb, glb_reading, gltf
 from avatar3d.export.splats import posed_splats, rotated, scene
 from avatar3d.geometry import rotvec_to_matrix
 from avatar3d.render.path import neutral, posed, view
@@ -62,7 +62,7 @@ class Player:
 
 def test_the_splats_come_back(files, small):
     found, wanted = (
-        avatar_glb.read((files / "a.glb").read_bytes(), "a.glb"),
+        glb_reading.read((files / "a.glb").read_bytes(), "a.glb"),
         posed_splats(small, neutral(heads.load("anny"))),
     )
     for name in ("means", "quats", "log_scales", "logits", "sh"):
@@ -156,10 +156,10 @@ def test_nodes_that_stretch_are_refused(splats, tmp_path):
     primitive = {"mode": 0, "attributes": attributes, "extensions": {"KHR_gaussian_splatting": {}}}
     glb.top |= {"meshes": [{"primitives": [primitive]}], "nodes": [{"mesh": 0, "scale": [1, 2, 1]}]}
     with pytest.raises(AvatarError, match="stretched"):
-        avatar_glb.read(glb.to_bytes(), "x")
+        glb_reading.read(glb.to_bytes(), "x")
     glb.top["nodes"] = [{"mesh": 0, "children": [1]}, {"children": [0]}]
     with pytest.raises(AvatarError, match="hang on themselves"):
-        avatar_glb.read(glb.to_bytes(), "x")
+        glb_reading.read(glb.to_bytes(), "x")
 
 
 _FIELDS = ("means", "quats", "log_scales", "logits", "sh")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from splat_samples import random_splats
 
 import avatar3d
+from avatar3d import heads
 from avatar3d.core import AvatarError, Gaussians
-from avatar3d.export import avatar_glb, baked, compressed_ply, gltf, lam, ply, sog, splat_file, spz
+from avatar3d.export import avatar_glb, baked, compressed_ply, glb_reading, gltf, lam, ply, sog, splat_file, spz
 from avatar3d.export.archives import gunzip, read_zip, write_zip
 
 
@@ -24,6 +25,25 @@ def _glb(g: Gaussians) -> bytes:
     glb = gltf.Glb()
     primitive = {"mode": 0, "attributes": avatar_glb._attributes(glb, g), "extensions": {"KHR_gaussian_splatting": {}}}
     glb.top |= {"meshes": [{"primitives": [primitive]}], "nodes": [{"mesh": 0}]}
+    return glb.to_bytes()
+
+
+def _face_glb(g: Gaussians) -> bytes:
+    """As our exporter writes a head: shapes, bonds and identity."""
+    glb, names = gltf.Glb(), ["jawOpen", "eyeBlinkLeft", "eyeBlinkRight"]
+    bonds = {
+        "_TRIANGLE": glb.add(np.arange(len(g), dtype=np.float32)[:, None], "SCALAR"),
+        "_BARYCENTRIC": glb.add(np.full((len(g), 2), 0.3, np.float32), "VEC2"),
+    }
+    primitive = {
+        "mode": 0,
+        "attributes": avatar_glb._attributes(glb, g) | bonds,
+        "extensions": {"KHR_gaussian_splatting": {}},
+        "targets": [{"POSITION": glb.sparse(g.means.numpy() * 0.1, 1e-3)} for _ in names],
+    }
+    note = {"head": "anny", "identity": [0.1] * len(heads.load("anny").identities)}
+    mesh = {"primitives": [primitive], "extras": {"targetNames": names, "avatar3d": note}}
+    glb.top |= {"meshes": [mesh], "nodes": [{"mesh": 0, "name": "avatar"}]}
     return glb.to_bytes()
 
 
@@ -60,7 +80,8 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "spz3": (spz.write(HIGH, 3), lambda d: spz.read(d, "f")),
     "spz4": (spz.write(HIGH, 4), lambda d: spz.read(d, "f")),
     "sog": (sog.write(HIGH), lambda d: sog.read(d, "f")),
-    "glb": (_glb(HIGH), lambda d: avatar_glb.read(d, "f")),
+    "glb": (_glb(HIGH), lambda d: glb_reading.read(d, "f")),
+    "face glb": (_face_glb(SMALL), lambda d: glb_reading.read_avatar(d, "f", "f")),
     "baked": (_baked(SMALL), lambda d: baked.from_tables(ply.unpack(d, "f"), "f")),
     "lam": (_lam(SMALL), lambda d: lam.from_files(read_zip(d, "f"), "f", "f")),
 }
