@@ -6,7 +6,7 @@ import torch
 
 from avatar3d.bench import head_scene
 from avatar3d.core import Basis, Binding
-from avatar3d.ops import blend, field, image, optim
+from avatar3d.ops import blend, closest, field, image, optim
 from avatar3d.ops.field_types import Grid, Occupancy, Rays
 
 Work = dict[str, Callable[[], object]]
@@ -56,6 +56,9 @@ def work(kind: str, device: str, share: float = 1.0) -> Work:
         light = field.composite(density, colour, samples, backend=kind)
         (light.rgb.sum() + light.alpha.sum() + light.depth.sum()).backward()
 
+    sheet, quads = _sheet(max(4, int((f / 2) ** 0.5)), device)
+    near = sheet[torch.randint(len(sheet), (m,), generator=random).sort().values.to(device)] + 0.01 * uniform(m, 3)
+
     return {
         f"pose, {n} splats, {k} shapes, {poses} poses": pose,
         f"loss, {side} px": lambda: image.l1_ssim(render, target, backend=kind).backward(),
@@ -64,4 +67,14 @@ def work(kind: str, device: str, share: float = 1.0) -> Work:
         f"mlp, {m} x 32-64-64-4": lambda: field.mlp(x, matrices, backend=kind).sum().backward(),
         f"march, {r} rays": lambda: field.march(rays, occupancy, 0.01, backend=kind),
         f"volume, {len(samples)} samples": volume,
+        f"closest, {m} points, {len(quads)} faces": lambda: closest.closest(near, sheet, quads, backend=kind),
     }
+
+
+def _sheet(side: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns vertices and faces of a wavy surface of `side` x `side` vertices, 20 cm wide."""
+    up, along = torch.meshgrid(*[torch.linspace(-0.1, 0.1, side)] * 2, indexing="ij")
+    vertices = torch.stack([up, along, 0.02 * (40 * up).sin() * (30 * along).cos()], -1).reshape(-1, 3)
+    corner = torch.arange((side - 1) * side).reshape(-1, side)[:, :-1].reshape(-1, 1)
+    faces = torch.cat([corner + torch.tensor([0, 1, side]), corner + torch.tensor([1, side + 1, side])])
+    return vertices.to(device), faces.to(device)

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from avatar3d.core import Basis, Binding, Camera, Gaussians
-from avatar3d.ops import blend, field, image, optim, splat
+from avatar3d.ops import blend, closest, field, image, optim, splat
 from avatar3d.ops.field_types import Grid, Occupancy, Rays, Samples
 
 GOLDEN = Path(__file__).parent / "ops" / "data" / "golden.safetensors"
@@ -168,6 +168,12 @@ def _mlp(inputs: Tensors, backend: str) -> Tensors:
     return _gradients({"out": out}, x, inputs)
 
 
+def _closest(inputs: Tensors, backend: str) -> Tensors:
+    found = closest.closest(inputs["points"], inputs["vertices"], inputs["faces"], 0.4, backend=backend)
+    kind = found.distance.dtype
+    return {"face": found.face.to(kind), "bary": found.bary, "distance": found.distance}
+
+
 CASES: dict[str, Case] = {
     "splat_rgb": Case("splat", functools.partial(_splat, (44, 36))),
     "splat_views": Case("splat", functools.partial(_splat, (32, 24))),
@@ -181,5 +187,6 @@ CASES: dict[str, Case] = {
     "march": Case("march", _march),
     "volume": Case("volume", _volume),
     "mlp": Case("mlp", _mlp),
+    "closest": Case("closest", _closest),
 }
 """By name; a test asks for a case of every op that has a CUDA backend."""

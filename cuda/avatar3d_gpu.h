@@ -122,6 +122,15 @@ A3D_API int32_t a3d_gpu_volume_backward(const float* colour, const float* t, con
                                         const float* g_alpha, const float* g_depth, const float* g_weights,
                                         float* g_density, float* g_colour, void* stream);
 
+// ---- closest points: cuda/gpu/closest_api.cpp ----------------------------------------------------------------------------
+// As a3d_closest_*, with another tree.
+A3D_API int32_t a3d_gpu_closest_workspace(int64_t f, int64_t* bytes);
+// Vertex ids are not looked at: the caller checks them.
+A3D_API int32_t a3d_gpu_closest_build(const float* vertices, const int32_t* faces, int64_t v, int64_t f, uint8_t* tree,
+                                      void* stream);
+A3D_API int32_t a3d_gpu_closest_query(const float* points, const uint8_t* tree, int64_t m, int64_t f, float radius,
+                                      int32_t* face, float* bary, float* distance, void* stream);
+
 // ---- pictures: cuda/gpu/picture_api.cpp --------------------------------------------------------------------------------
 A3D_API int32_t a3d_gpu_image_bytes(const float* rgb, const float* alpha, int64_t pixels, uint8_t* out, void* stream);
 // `rows` is on the device, so that a row outside cannot be refused: it gives the background.

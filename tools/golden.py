@@ -13,7 +13,7 @@ from torch import Tensor
 from avatar3d import selftest
 from avatar3d.core import Camera, Gaussians
 from avatar3d.geometry import orbit
-from avatar3d.ops import field, reference
+from avatar3d.ops import field, reference, reference_closest
 from avatar3d.ops.field_types import Occupancy, Rays
 from avatar3d.selftest import CASES, GOLDEN, GRID, Tensors
 
@@ -121,6 +121,18 @@ def volume(random: torch.Generator) -> Tensors:
     return light | {name: getattr(samples, name) for name in ("t", "dt", "ray", "offsets", "next")}
 
 
+def closest(random: torch.Generator) -> Tensors:
+    """Returns faces of all shapes, and points that one face alone is closest to."""
+    vertices, faces = normal(random, 60, 3), torch.stack([torch.randperm(60, generator=random)[:3] for _ in range(90)])
+    points = 1.5 * normal(random, 400, 3)
+    each = torch.stack(
+        [reference_closest.closest(points.double(), vertices.double(), face[None], 1e9)[2] for face in faces]
+    )
+    nearest = each.sort(0).values
+    clear = (nearest[1] - nearest[0] > 1e-3) & ((nearest[0] - 0.4).abs() > 1e-3)
+    return {"points": points[clear][:48], "vertices": vertices, "faces": faces.int()}
+
+
 def loss(random: torch.Generator) -> Tensors:
     shape = (2, 29, 21)
     return {name: uniform(random, *shape, 3) for name in ("render", "target")} | {"weight": uniform(random, *shape)}
@@ -153,6 +165,7 @@ MAKERS = {
     "loss": loss,
     "adam": adam,
     "bytes": picture_bytes,
+    "closest": closest,
     "composite": composite,
     "encode": lambda random: {
         "points": uniform(random, 200, 3),

@@ -103,6 +103,13 @@ class Samples(_Tensors):
     def __len__(self) -> int:
         return len(self.t)
 
+    def kept(self, keep: Bool[Tensor, " m"]) -> "Samples":
+        """Returns some of the samples, still packed ray after ray."""
+        index = keep.nonzero()[:, 0]
+        before = torch.nn.functional.pad(keep.cumsum(0), (1, 0))
+        t, dt, ray = (x.index_select(0, index) for x in (self.t, self.dt, self.ray))
+        return Samples(t, dt, ray, before[self.offsets], self.next)
+
 
 @dataclass(frozen=True)
 class Light(_Tensors):

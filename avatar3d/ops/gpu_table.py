@@ -47,6 +47,9 @@ SIGNATURES: dict[str, str] = {
     "float*, float*, float*, float*, int32_t*, void*",
     "a3d_gpu_volume_backward": "const float*, const float*, const float*, const int64_t*, int64_t, float*, float*, "
     "int32_t*, const float*, const float*, const float*, const float*, float*, float*, void*",
+    "a3d_gpu_closest_workspace": "int64_t, int64_t*",
+    "a3d_gpu_closest_build": "const float*, const int32_t*, int64_t, int64_t, uint8_t*, void*",
+    "a3d_gpu_closest_query": "const float*, const uint8_t*, int64_t, int64_t, float, int32_t*, float*, float*, void*",
     "a3d_gpu_image_bytes": "const float*, const float*, int64_t, uint8_t*, void*",
     "a3d_gpu_composite": "const uint8_t*, const uint8_t*, const int64_t*, const float*, int64_t, int64_t, int64_t, "
     "int64_t, int64_t, float*, float*, void*",

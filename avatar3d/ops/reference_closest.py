@@ -26,11 +26,11 @@ def closest(
     lengths = (edges * edges).sum(-1)
     per_length = torch.where(lengths > 1e-36, 1 / lengths.clamp_min(1e-36), 0)
     ab, ac = edges[:, 0], edges[:, 1]
-    normal, across = torch.linalg.cross(ab, ac), (ab * ac).sum(-1, keepdim=True)
+    normal = torch.linalg.cross(ab, ac)
     area = (normal * normal).sum(-1, keepdim=True)
     flat = ~(area[:, 0] > _FLAT * lengths[:, 0] * lengths[:, 1])
     safe = torch.where(flat[:, None], 1, area)
-    along = torch.stack([lengths[:, 1:2] * ab - across * ac, lengths[:, :1] * ac - across * ab], 1) / safe[:, None]
+    along = torch.stack([torch.linalg.cross(ac, normal), torch.linalg.cross(normal, ab)], 1) / safe[:, None]
     normal = normal / safe.sqrt()
 
     face, bary, distance = [], [], []

@@ -61,39 +61,17 @@ void arrange(Centre* first, int64_t count) {
   arrange(first + cut, count - cut);
 }
 
-struct Vector {
-  double x[3];
-  double operator*(const Vector& o) const { return x[0] * o.x[0] + x[1] * o.x[1] + x[2] * o.x[2]; }
-};
-Vector between(const float* from, const float* to) {
-  return {{double(to[0]) - from[0], double(to[1]) - from[1], double(to[2]) - from[2]}};
-}
-
 // Writes column `column` of a leaf; returns the squared length of the longest edge.
 double write_triangle(const float* vertices, const int32_t* faces, int32_t face, int column, ClosestLeaf& leaf) {
   const SortedCorners sorted = sorted_corners(faces + 3 * int64_t(face));
   const float* corner[3];
   for (int k = 0; k < 3; k++) corner[k] = vertices + 3 * int64_t(sorted.vertex[k]);
-  const Vector ab = between(corner[0], corner[1]), ac = between(corner[0], corner[2]),
-               bc = between(corner[1], corner[2]);
-  const double lengths[3] = {ab * ab, ac * ac, bc * bc}, across = ab * ac;
-  const Vector normal = {{ab.x[1] * ac.x[2] - ab.x[2] * ac.x[1], ab.x[2] * ac.x[0] - ab.x[0] * ac.x[2],
-                          ab.x[0] * ac.x[1] - ab.x[1] * ac.x[0]}};
-  const double area = normal * normal;
-  const bool flat = !(area > 1e-12 * lengths[0] * lengths[1]);  // an angle below a millionth: its edges are all of it
-  float values[kTriangleFloats];
-  for (int c = 0; c < 3; c++) {
-    for (int k = 0; k < 3; k++) values[3 * k + c] = corner[k][c];
-    const double nothing = std::numeric_limits<double>::quiet_NaN();
-    values[9 + c] = float(flat ? nothing : (lengths[1] * ab.x[c] - across * ac.x[c]) / area);
-    values[12 + c] = float(flat ? nothing : (lengths[0] * ac.x[c] - across * ab.x[c]) / area);
-    values[15 + c] = float(flat ? 0.0 : normal.x[c] / std::sqrt(area));
-    values[18 + c] = float(lengths[c] > 1e-36 ? 1 / lengths[c] : 0.0);
-  }
-  for (int k = 0; k < kTriangleFloats; k++) leaf.triangle[k][column] = values[k];
+  float record[kTriangleFloats];
+  const double longest = write_record<double>(corner[0], corner[1], corner[2], record);
+  for (int k = 0; k < kTriangleFloats; k++) leaf.triangle[k][column] = record[k];
   leaf.face[column] = face;
   leaf.order[column] = sorted.order[0] | sorted.order[1] << 2 | sorted.order[2] << 4;
-  return std::max({lengths[0], lengths[1], lengths[2]});
+  return longest;
 }
 
 struct Box {

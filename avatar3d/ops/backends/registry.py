@@ -30,7 +30,7 @@ OPS: dict[str, tuple[str, ...]] = {
     "march": ("cuda", "nerfacc", "cpu", "reference"),
     "volume": ("cuda", "nerfacc", "cpu", "reference"),
     "mlp": ("cuda", "cpu", "reference"),
-    "closest": ("cpu", "reference"),
+    "closest": ("cuda", "cpu", "reference"),
 }
 """Backends of each op in order of preference; a test keeps this and the ops' own tables equal."""
 
