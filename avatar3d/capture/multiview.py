@@ -85,7 +85,7 @@ def take(
     """
     shots = open_shots(calibration, asked)
     frames = Posed(shots, asked.size)
-    masks = PosedMasks(frames) if all(s.mask is not None or _transparent(s.image) for s in shots) else None
+    masks = PosedMasks(frames) if all(s.mask is not None or transparent(s.image) for s in shots) else None
     landmarks = np.full((len(shots), LANDMARKS, 3), np.nan, np.float32)
     blendshapes = np.full((len(shots), COEFFICIENTS), np.nan, np.float32)
     found: dict[int, tuple[Frames, int]] = {}
@@ -106,7 +106,7 @@ def take(
     if np.isnan(landmarks).all():
         raise AvatarError(f"{source}: no face found in any of {len(shots)} pictures; one view has to show it")
     own = _Gathered([found[i] for i in range(len(shots))]) if found else None
-    camera, times = _cameras(frames)
+    camera, times = cameras_of(frames)
     return Clip(
         source=source,
         width=frames.size[0],
@@ -228,7 +228,7 @@ def _measured(frames: Frames, landmarker: Landmarker, matte: bool, tell: Callabl
     return Measured(landmarks, blendshapes, None, None)
 
 
-def _cameras(frames: Posed) -> tuple[Camera, Int[np.ndarray, " t"] | None]:
+def cameras_of(frames: Posed) -> tuple[Camera, Int[np.ndarray, " t"] | None]:
     """Returns a camera for each frame, and the frames' time steps; of one camera that stands still, just that one."""
     shots = frames.shots
     w2c = np.stack([s.w2c for s in shots])
@@ -249,7 +249,7 @@ def _corner_centred(K: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _transparent(path: Path) -> bool:
+def transparent(path: Path) -> bool:
     """Returns whether a picture has an alpha channel, from its header alone."""
     with Image.open(path) as image:
         return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
