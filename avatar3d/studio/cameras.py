@@ -36,7 +36,7 @@ class Eye:
         return Camera(geometry.rigid_inverse(c2w).float(), geometry.pinhole(width, height, focal), width, height)
 
 
-def facing(yaw: float, pitch: float, zoom: float = 1.0) -> Eye:
+def facing(yaw: float | int, pitch: float | int, zoom: float | int = 1.0) -> Eye:
     """Returns the eye of a preset: degrees around the head (positive: its left side) and above eye level."""
     where = geometry.orbit(
         torch.tensor([math.radians(yaw)], dtype=torch.float64),
@@ -94,7 +94,7 @@ def added(keyframes: Sequence[Keyframe], new: Keyframe) -> tuple[Keyframe, ...]:
     return tuple(sorted([*kept, new], key=lambda k: k.seconds))
 
 
-def between(keyframes: Sequence[Keyframe], seconds: float) -> Keyframe:
+def between(keyframes: Sequence[Keyframe], seconds: float | int) -> Keyframe:
     """Returns where a path is at a time: smooth through all keyframes (Catmull-Rom for places, slerp for turns).
 
     Raises:

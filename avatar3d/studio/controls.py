@@ -66,7 +66,7 @@ def _is_colour(row: Mapping[str, Any]) -> bool:
     return three and ("colour" in row["name"] or "color" in row["name"] or "colour" in row.get("what", "").lower())
 
 
-def _step(low: float, high: float) -> float:
+def _step(low: float | int, high: float | int) -> float:
     span = high - low
     return 0.001 if span <= 0.5 else 0.01 if span <= 5 else 0.1 if span <= 50 else 1.0
 
@@ -76,7 +76,7 @@ def _written(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}={v:g}" if isinstance(v, int | float) else f"{k}={v!r}" for k, v in value.items())
+        return ", ".join(f"{k}={v:g}" if isinstance(v, int | float) else f"{k}={v}" for k, v in value.items())
     return value if isinstance(value, str) else repr(value)
 
 
@@ -98,13 +98,15 @@ def _typed_in(name: str, text: str, kind: str) -> Any:
 
 
 def _by_name(name: str, text: str) -> dict[str, Any]:
+    """Returns values by name; a value that is no number is a word, such as FACS's letters."""
     values: dict[str, Any] = {}
     for part in text.strip("{} ").split(","):
-        key, _, value = part.replace(":", "=").partition("=")
+        key, sign, value = part.replace(":", "=").partition("=")
+        key, value = key.strip(" '\""), value.strip(" '\"")
+        if not key or not sign or not value:
+            raise AvatarError(f"{name}: write values as jawOpen=0.3, mouthSmileLeft=0.2; '{part.strip()}' is none")
         try:
-            values[key.strip().strip("'\"")] = float(value)
-        except ValueError as error:
-            raise AvatarError(
-                f"{name}: write values as jawOpen=0.3, mouthSmileLeft=0.2; '{part.strip()}' is none"
-            ) from error
+            values[key] = float(value)
+        except ValueError:
+            values[key] = value  # the edit itself says whether it knows the word
     return values

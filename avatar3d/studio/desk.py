@@ -1,6 +1,7 @@
 """What every part of the window has at hand, and how what people do there reaches the document."""
 
 import logging
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Desk:
     """Where avatars are saved."""
     local: bool
     """Whether only this computer can reach the window."""
+    filling: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a container of viser's is open: one thread at a time may fill one."""
     refreshes: list[Callable[[], None]] = field(default_factory=list)
     """Bring handles to the document's state; called some times a second when something changed."""
 

@@ -219,7 +219,7 @@ class Document:
 
     # -- sliders -----------------------------------------------------------------------------------------------------
 
-    def set(self, name: str, value: float) -> dict[str, float]:
+    def set(self, name: str, value: float | int) -> dict[str, float]:
         """Moves a slider, and its other side where they are linked; returns what moved.
 
         Raises:
@@ -240,7 +240,7 @@ class Document:
             self._touch()
             return dict.fromkeys(sorted(both), value)
 
-    def set_all(self, values: Mapping[str, float]) -> None:
+    def set_all(self, values: Mapping[str, float | int]) -> None:
         """Replaces all sliders; names that the head does not have are left out."""
         with self.lock:
             head = heads.load(self.known().head)

@@ -92,7 +92,7 @@ class Jobs:
         """Asks the work to end."""
         self._stop.set()
 
-    def wait(self, seconds: float | None = None) -> bool:
+    def wait(self, seconds: float | int | None = None) -> bool:
         """Waits for the end; returns whether it came."""
         thread = self._thread
         if thread is not None:

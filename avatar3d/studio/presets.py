@@ -64,3 +64,15 @@ def fits(name: str, search: str) -> bool:
     """Returns whether an expression's name holds all words that are searched for, in any order and case."""
     spoken = re.sub(r"([A-Z])", r" \1", name).lower() + " " + name.lower()
     return all(word in spoken for word in search.lower().split())
+
+
+def spoken(name: str) -> str:
+    """Returns an expression's name as people write it.
+
+    >>> spoken("mouthUpperUpLeft")
+    'Mouth upper up, left'
+    """
+    words = re.sub(r"([A-Z])", r" \1", name).lower().split()
+    if len(words) > 2 and words[-1] in ("left", "right"):  # jawLeft and mouthRight are directions, not sides
+        words[-2:] = [words[-2] + ",", words[-1]]
+    return " ".join(words).capitalize()

@@ -127,6 +127,7 @@ class Studio:
         first = server.initial_camera
         first.position, first.look_at, first.up, first.fov = eye.position, TARGET, (0.0, 1.0, 0.0), FOV
         first.near = 0.01
+        gui.main_panel.dock_right()  # beside the picture, not over it; phones have a sheet below
         self._status = gui.add_markdown("")
         self._bar = gui.add_progress_bar(0.0, visible=False)
         self._stop = gui.add_button("Stop", visible=False, icon="player-stop")
@@ -169,7 +170,7 @@ class Studio:
             number, lambda image, quality: client.scene.set_background_image(image, "jpeg", jpeg_quality=quality)
         )
         layers = self._layers[number] = Layers(client.scene, self.document)
-        with self._view:
+        with self.desk.filling, self._view:
             view.build(self.desk, client, visitor, layers)
         if earlier is not None and earlier.eye is not None and len(self.stream.visitors) == 1:
             view.look_from(client, earlier.eye)  # a tab that was closed and opened anew goes on where it was
@@ -181,6 +182,8 @@ class Studio:
 
         client.camera.on_update(moved)
         moved(client.camera)
+        if number not in self.server.get_clients():  # gone in the meantime
+            self._leave(client)
 
     def _leave(self, client: Any) -> None:
         self._layers.pop(client.client_id, None)

@@ -114,8 +114,7 @@ def film(document: Document, path: Path, shots: "Shots", jobs: Jobs) -> str:
     def pictures() -> Iterator[np.ndarray]:
         for start in range(0, total, _BLOCK):
             part = slice(start, start + _BLOCK)
-            K = shots.cameras.K[part] if shots.cameras.K.dim() > 2 else shots.cameras.K
-            cameras = Camera(shots.cameras.w2c[part], K, shots.cameras.width, shots.cameras.height)
+            cameras = Camera(shots.cameras.w2c[part], shots.cameras.K[part], shots.cameras.width, shots.cameras.height)
             poses = shots.poses[part]
             for i, image in enumerate(frames(avatar, poses, cameras, shots.background)):
                 jobs.progress("film", min(start + i + 1, total), total)
@@ -151,9 +150,8 @@ def of_performance(document: Document, camera: Camera, background: tuple[float, 
             raise AvatarError("nothing is performed; turn `Perform` on, or bring sound, a video or a motion")
         poses = stacked([document.pose_at(i) for i in range(count)])
         sound = document.sound
-    return Shots(
-        Camera(camera.w2c.expand(count, 4, 4), camera.K, camera.width, camera.height), poses, fps, background, sound
-    )
+    w2c, K = camera.w2c.expand(count, 4, 4), camera.K.expand(count, 3, 3)
+    return Shots(Camera(w2c, K, camera.width, camera.height), poses, fps, background, sound)
 
 
 def of_path(

@@ -39,7 +39,7 @@ class Timeline:
             return replace(self, at=at)
         return replace(self, at=at % self.frames) if self.loop else replace(self, at=self.frames - 1.0, playing=False)
 
-    def moved(self, frame: float) -> "Timeline":
+    def moved(self, frame: float | int) -> "Timeline":
         """Returns it at another frame, kept in range."""
         return replace(self, at=float(max(0.0, min(frame, self.frames - 1.0))) if self.frames else 0.0)
 
@@ -48,6 +48,6 @@ class Timeline:
         over = on and not self.loop and self.frame >= self.frames - 1
         return replace(self, playing=on and self.frames > 1, at=0.0 if over else self.at)
 
-    def timed(self, speed: float) -> "Timeline":
+    def timed(self, speed: float | int) -> "Timeline":
         """Returns it at another speed, kept in `SPEEDS`."""
         return replace(self, speed=min(max(speed, SPEEDS[0]), SPEEDS[1]))

@@ -139,7 +139,7 @@ def _numbers(desk: Desk) -> None:
         return
     with gui.add_folder("Numbers"):
         group = gui.add_dropdown("Group", tuple(groups))
-        search = gui.add_text("Search", "")
+        search = gui.add_text("Find", "", hint="Words of what it does, in all groups")
         name = gui.add_dropdown("What", tuple(groups[group.value]))
         value = gui.add_slider("How much", -1.0, 1.0, 0.01, 0.0)
         told = gui.add_markdown("")
@@ -210,11 +210,11 @@ def _kinds(desk: Desk) -> None:
         made = KINDS[kind.value]
         about = describe(made)
         told.content = about["what"]
-        for handle in held:
-            handle.remove()
-        held.clear()
-        fields.clear()
-        with form:
+        with desk.filling, form:
+            for handle in held:
+                handle.remove()
+            held.clear()
+            fields.clear()
             for row in about["fields"]:
                 handle, read = control(gui, row, (values or {}).get(row["name"]), document.region)
                 held.append(handle)

@@ -5,7 +5,7 @@ from typing import Any
 from avatar3d import heads
 from avatar3d.render.path import TURNS
 from avatar3d.studio.desk import Desk, put, shown
-from avatar3d.studio.presets import PRESETS, fits, grouped
+from avatar3d.studio.presets import PRESETS, fits, grouped, spoken
 
 _NONE = "(choose)"
 _TOLD = {
@@ -35,7 +35,7 @@ def build(desk: Desk) -> None:
         folders[title] = gui.add_folder(f"{title} ({len(names)})")
         with folders[title]:
             for name in names:
-                sliders[name] = gui.add_slider(name, 0.0, 1.0, 0.01, 0.0)
+                sliders[name] = gui.add_slider(spoken(name), 0.0, 1.0, 0.01, 0.0, hint=name)
     parts = {title: [n for n in sliders if n in TURNS] for title in ("Head and gaze",)}
     parts |= grouped(heads.ARKIT)
 

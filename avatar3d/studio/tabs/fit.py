@@ -17,7 +17,7 @@ def build(desk: Desk, source: Path | None) -> None:
     told = gui.add_markdown("Drop a photo or a video on the page, or name a file.")
     clip = gui.add_text("Clip", str(source or ""), hint="Video, picture, or folder of pictures on this computer")
     clip.visible = desk.local  # others shall not read this computer's files
-    preset = gui.add_dropdown("Preset", ("fast", "quality"))
+    preset = gui.add_dropdown("Fit preset", ("fast", "quality"))
     hold_out = gui.add_slider("Hold out", 0.0, 0.9, 0.05, 0.0, hint="Share of the last frames kept back to score on")
     output = gui.add_text("Save as", "", hint="Name of the avatar's file; by default that of the clip")
     consent = gui.add_text("Consent", "", hint="How the person agreed; stored in the avatar")
