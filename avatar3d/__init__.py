@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.core import Render as Render
     from avatar3d.core import Track as Track
     from avatar3d.demo import demo as demo
+    from avatar3d.distil import distil as distil
     from avatar3d.doctor import doctor as doctor
     from avatar3d.drive import drive as drive
     from avatar3d.edit import edit as edit
@@ -60,7 +61,7 @@ if TYPE_CHECKING:  # what a type checker and an editor see; at run time `__getat
     from avatar3d.store import save as save
     from avatar3d.track import track as track
 
-_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "edit", "export", "sample")
+_VERBS = ("capture", "track", "fit", "render", "drive", "demo", "doctor", "edit", "export", "sample", "distil")
 _HOME = {
     **dict.fromkeys(
         (

@@ -209,6 +209,24 @@ def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Pro
     return {"frames": count, "seconds": time.perf_counter() - clock}
 
 
+def listened(played: Played, avatar: Avatar) -> Played:
+    """Returns a performance that tells what each frame sounds like, where the avatar has a field that listens to it."""
+    if avatar.field is None or avatar.field.settings.get("condition") != "audio" or played.sound is None:
+        return played
+    from avatar3d.speech.heard import heard
+
+    sound = torch.from_numpy(heard(played.sound, played.fps))
+
+    def blocks() -> Iterator[Motion]:
+        done = 0
+        for block in played.blocks:
+            index = torch.arange(done, done + len(block)).clamp(max=len(sound) - 1)
+            yield replace(block, pose=replace(block.pose, heard=sound[index]))
+            done += len(block)
+
+    return replace(played, blocks=blocks())
+
+
 def exhausted(played: Played, progress: Progress = quiet) -> dict[str, Any]:
     """Lets a motion pass without a picture and returns `frames` and `seconds` of work."""
     clock, done = time.perf_counter(), 0

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from avatar3d import __version__
 from avatar3d.core import Avatar, AvatarError, Clip, Motion, Pose, Track
 from avatar3d.score import FitScore, score_frames
 from avatar3d.score.fit import Truth
+
+if TYPE_CHECKING:
+    from avatar3d.fit import FieldOptions
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ def make(
     checkpoint: Path | None = None,
     progress: Progress = quiet,
     watch: Watch | None = None,
+    body: "FieldOptions | None" = None,
 ) -> Made:
     """Returns the avatar of a video, a folder of images or one photo: capture, track and fit in one call.
 
@@ -97,6 +101,7 @@ def make(
         progress: Called while it works.
         watch: Called after each step of the fit with it, the clip fitted to and its track; where it returns False, the
             fit ends with the avatar as it is then, and its checkpoint stays.
+        body: Makes a field, or a hybrid, of these settings; then the preset only names them.
 
     Raises:
         AvatarError: Bad input, said in one line.
@@ -106,7 +111,7 @@ def make(
     from avatar3d.fit.state import StaleCheckpoint
     from avatar3d.track import track
 
-    options = fit_preset(preset)
+    options = fit_preset(preset) if body is None else body
     training_frames(2, hold_out)  # a bad share is said before the long work
     clock = _Clock()
     clip = capture(source, progress=stage(progress, "capture"))
@@ -147,12 +152,16 @@ def _fitted(
     watch: Watch | None,
 ) -> Avatar:
     """Returns the avatar of a tracked clip, fitted before eyes that may end it."""
-    from avatar3d.fit import fit, steps
+    from avatar3d import fit
 
+    if isinstance(options, fit.FieldOptions):
+        whole, parts = fit.fit_field, fit.field_steps
+    else:
+        whole, parts = fit.fit, fit.steps
     if watch is None:
-        return fit(clip, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
+        return whole(clip, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
     last = None
-    for last in steps(clip, solved, options, checkpoint):
+    for last in parts(clip, solved, options, checkpoint):
         if not watch(last, clip, solved):
             return last.avatar()
         progress("fit", last.index, last.total)
@@ -160,7 +169,7 @@ def _fitted(
         raise AvatarError("the fit had no steps left to do: delete its checkpoint to start anew")
     avatar = last.avatar()
     if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
+        fit.drop(checkpoint)
     return avatar
 
 
@@ -215,7 +224,8 @@ def retrack(avatar: Avatar, clip: Clip, follow_from: int, progress: Progress = q
     Raises:
         AvatarError: The clip has another size than the one the avatar was fitted to.
     """
-    from avatar3d.fit import follow
+    from avatar3d.fields import settings_of
+    from avatar3d.fit import follow, listened
     from avatar3d.track import track
 
     known = avatar.about.get("camera") or {}
@@ -231,6 +241,8 @@ def retrack(avatar: Avatar, clip: Clip, follow_from: int, progress: Progress = q
     solved = track(clip, progress=fraction(progress, "track"), **fixed)
     if "world" in fixed and avatar.motion is not None:
         solved = _as_fitted(solved, avatar.motion)
+    if avatar.field is not None:
+        solved = listened(clip, solved, settings_of(avatar.field.settings))
     if follow_from >= len(solved.motion):
         return solved
     return follow(avatar, clip, solved, follow_from, progress=stage(progress, "follow"))

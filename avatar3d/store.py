@@ -17,13 +17,14 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from avatar3d.core import Avatar, AvatarError, Basis, Bearing, Binding, Camera, Gaussians, Motion, Pose, Track
+from avatar3d.field_file import axes_of, field_of, tensors_of
 from avatar3d.files import replacing as replacing
 from avatar3d.files import write_bytes
 from avatar3d.tensor_file import FORMAT, VERSION, check, header, plainly
 
 # Tensor name -> axes. Letters must agree within one file, digits are exact sizes.
 _MOTION = {"motion.expression": "t e", "motion.joints": "t j 3", "motion.root": "t 4 4"}
-_SOFT = {"motion.soft": "t o 3"}
+_SOFT = {"motion.soft": "t o 3", "motion.heard": "t a"}
 _AVATAR = {
     "identity": "s",
     "gaussians.means": "n 3",
@@ -105,6 +106,7 @@ def _avatar(tensors: Mapping[str, Tensor], plain: Mapping[str, Any], where: str)
             motion=_motion(tensors, plain["motion"]) if plain["motion"] else None,
             shape=tensors.get("shape"),
             bearing=Bearing(*(tensors[name] for name in _BEARING)) if "bearing.gain" in tensors else None,
+            field=field_of(tensors, plain.get("field") or {}),
         )
 
 
@@ -156,6 +158,9 @@ def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors["shape"] = avatar.shape
     if avatar.bearing is not None:
         tensors |= {name: getattr(avatar.bearing, name.partition(".")[2]) for name in _BEARING}
+    if avatar.field is not None:
+        tensors |= tensors_of(avatar.field)
+        plain["field"] = dict(avatar.field.settings)
     if avatar.original is not None:
         before = _avatar_parts(replace(avatar.original, original=None, motion=avatar.motion))[0]
         tensors |= {_ORIGINAL + k: v for k, v in before.items() if not _same(v, tensors.get(k))}
@@ -177,7 +182,8 @@ def _before(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> dict[str
 
 def _edited(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bool:
     """Whether a file holds what version 1 does not know."""
-    return bool({"shape", *_BEARING} & set(tensors)) or plain.get("original") is not None
+    known = {"shape", "motion.heard", "field.canonical", *_BEARING}
+    return bool(known & set(tensors)) or plain.get("original") is not None
 
 
 def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -198,7 +204,8 @@ def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _motion_tensors(motion: Motion) -> dict[str, Tensor]:
     pose = motion.pose
     tensors = {"motion.expression": pose.expression, "motion.joints": pose.joints, "motion.root": pose.root}
-    return tensors if pose.soft is None else tensors | {"motion.soft": pose.soft}
+    more = {"motion.soft": pose.soft, "motion.heard": pose.heard}
+    return tensors | {name: x for name, x in more.items() if x is not None}
 
 
 def _motion(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> Motion:
@@ -209,7 +216,8 @@ def _motion(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> Motion:
     fps = float(plain["fps"])
     if not 0 < fps < 1e4:
         raise ValueError(f"a frame rate of {fps}")
-    pose = Pose(expression, tensors["motion.joints"], tensors["motion.root"], tensors.get("motion.soft"))
+    more = (tensors.get("motion.soft"), tensors.get("motion.heard"))
+    pose = Pose(expression, tensors["motion.joints"], tensors["motion.root"], *more)
     return Motion(pose, fps, names)
 
 
@@ -233,13 +241,13 @@ def _layers(tensors: Mapping[str, Tensor]) -> list[str]:
 
 def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
     """Returns which tensors a file of this kind holds, with their axes."""
-    soft = _SOFT if "motion.soft" in tensors else {}
+    soft = {name: form for name, form in _SOFT.items() if name in tensors}
     if kind == "track":
         return _TRACK | soft | (_CAMERAS if "world" in tensors else {})
     axes = dict(_AVATAR)
     if any(name.startswith("motion.") for name in tensors):
         axes |= _MOTION | soft
-    axes |= {name: form for name, form in (_SHAPE | _BEARING).items() if name in tensors}
+    axes |= {name: form for name, form in (_SHAPE | _BEARING).items() if name in tensors} | axes_of(tensors)
     if any(name.startswith("basis.") for name in tensors):
         axes |= _BASIS
         for i, name in enumerate(_layers(tensors)):  # (W0, b0, W1, b1, ...): W_i is h_i+1 by h_i, the last gives k

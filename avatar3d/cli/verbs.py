@@ -13,6 +13,8 @@ from avatar3d.cli.console import Console
 from avatar3d.cli.drive_verbs import DRIVE_COMMANDS
 from avatar3d.cli.edit_verbs import EDIT_COMMANDS
 from avatar3d.cli.export_verbs import EXPORT_COMMANDS
+from avatar3d.cli.fit_verbs import FIT_COMMANDS
+from avatar3d.cli.fit_verbs import Fit as Fit
 from avatar3d.cli.identity_verbs import IDENTITY_COMMANDS
 from avatar3d.cli.sample_verbs import SAMPLE_COMMANDS
 from avatar3d.cli.score_verbs import SCORE_COMMANDS
@@ -51,7 +53,8 @@ class CaptureSynthetic(Command):
     cameras: Path | None = None
     """Take the cameras of this file instead: transforms.json, COLMAP's images.txt, OpenCV yml."""
     motion: str | None = None
-    """ARKit weights: .json, .csv, a track, or `random:STEPS[:SEED]`; without it, one moment at rest."""
+    """ARKit weights: .json, .csv, a track, `random:STEPS[:SEED]` or `each:STEPS[:SEED]`, one expression after another;
+    without it, one moment at rest."""
     seed: int | None = None
     """Of a random identity (`anny`, `ict`)."""
     size: int = 512
@@ -83,42 +86,6 @@ class Track(Command):
         from avatar3d.cli.work import run_track
 
         return run_track(self.source, self.output, self.overlay, self.identity, console)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fit(Command):
-    """Make an avatar from a video or a photo."""
-
-    interrupted: ClassVar[str] = "interrupted; the fit continues where it stopped when the same command is given again"
-
-    source: Positional[Path]
-    """Video, image, or folder of images."""
-    output: Out
-    """Avatar file to write, `.a3d`."""
-    preset: str = "fast"
-    """`fast`, `quality`, or a TOML file."""
-    hold_out: float = 0.0
-    """Share of the clip's last frames to keep back for `avatar3d score fit`, such as 0.2."""
-    consent: str = ""
-    """How the person agreed; stored in the avatar."""
-    licence: str = ""
-    """Terms under which the avatar may be used; stored in it."""
-    studio: bool = False
-    """Watch it in the studio, which stays open until Ctrl-C (needs the extra `studio`; docs/studio.md)."""
-    port: int = 0
-    """Of the studio; 0 takes a free one."""
-    no_browser: bool = False
-    """Print the studio's address, and open nothing."""
-
-    def work(self, console: Console) -> Mapping[str, Any]:
-        about = {name: value for name in ("consent", "licence") if (value := getattr(self, name))}
-        if self.studio:
-            from avatar3d.cli.studio_work import run_watched_fit
-
-            return run_watched_fit(self, about, console)
-        from avatar3d.cli.work import run_fit
-
-        return run_fit(self.source, self.output, self.preset, self.hold_out, about, console)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +261,7 @@ COMMANDS: dict[str, type[Command]] = {
     "capture": Capture,
     "capture-synthetic": CaptureSynthetic,
     "track": Track,
-    "fit": Fit,
+    **FIT_COMMANDS,
     "render": Render,
     "score-fit": ScoreFit,
     "demo": Demo,

@@ -13,6 +13,7 @@ from avatar3d.core import AvatarError, Clip
 from avatar3d.files import check_writable
 
 if TYPE_CHECKING:
+    from avatar3d.cli.fit_verbs import Distil, Fit
     from avatar3d.cli.verbs import BenchFit
 
 
@@ -110,25 +111,52 @@ def run_track(
     }
 
 
-def run_fit(
-    source: Path, output: Path, preset: str, hold_out: float, about: dict[str, Any], console: Console
-) -> Mapping[str, Any]:
+def run_fit(asked: "Fit", about: dict[str, Any], console: Console) -> Mapping[str, Any]:
     """Makes an avatar and writes it."""
+    from avatar3d.fit import drop
+
+    output = asked.output
     check_output(output, ".a3d")
     checkpoint = output.with_suffix(".fit-checkpoint")
-    made = pipeline.make(source, preset, hold_out, about, checkpoint, console.progress)
+    body = asked.field()
+    made = pipeline.make(asked.source, asked.preset, asked.hold_out, about, checkpoint, console.progress, body=body)
     store.save(made.avatar, output)
-    checkpoint.unlink(missing_ok=True)
-    seconds = made.avatar.about["seconds"]
-    console.note(f"{output}: {len(made.avatar.gaussians)} splats in {sum(seconds.values()):.0f} s")
+    drop(checkpoint)
+    seconds, what = made.avatar.about["seconds"], f"{len(made.avatar.gaussians)} splats"
+    cells = 0 if made.avatar.field is None else int(made.avatar.field.occupied.sum())
+    if cells:
+        what = f"a field of {cells} cells" + (f" and {what}" if len(made.avatar.gaussians) else "")
+    console.note(f"{output}: {what} in {sum(seconds.values()):.0f} s")
     return {
         "output": str(output),
+        "body": asked.body,
         "splats": len(made.avatar.gaussians),
+        **({"cells": cells} if cells else {}),
         "frames": len(made.clip),
         "fitted_frames": len(made.track.motion),
-        "hold_out": hold_out,
+        "hold_out": asked.hold_out,
         "bytes": output.stat().st_size,
         "seconds": seconds,
+    }
+
+
+def run_distil(asked: "Distil", console: Console) -> Mapping[str, Any]:
+    """Turns a field into splats."""
+    from avatar3d.distil import DistilOptions, distil
+
+    check_output(asked.output, ".a3d")
+    clock = time.perf_counter()
+    options = DistilOptions(asked.pictures, asked.steps, size=asked.size)
+    made = distil(store.load(asked.avatar), options, console.progress)
+    store.save(made, asked.output)
+    seconds = time.perf_counter() - clock
+    console.note(f"{asked.output}: {len(made.gaussians)} splats in {seconds:.0f} s")
+    return {
+        "output": str(asked.output),
+        "splats": len(made.gaussians),
+        "pictures": asked.pictures,
+        "bytes": asked.output.stat().st_size,
+        "seconds": {"distil": seconds},
     }
 
 

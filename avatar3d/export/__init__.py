@@ -27,6 +27,7 @@ from avatar3d.export import (
     spz,
     usd,
 )
+from avatar3d.export.bodies import only_splats
 from avatar3d.export.formats import ExportOptions, Format, SplatFormat
 from avatar3d.export.reading import import_avatar
 from avatar3d.export.splats import posed_splats, turned
@@ -72,6 +73,8 @@ FORMATS: dict[str, Format] = {
     "mesh-glb": Format("glTF: textured mesh with 52 shapes and a skin", (".mesh.glb",), mesh_glb.write),
 }
 """What `export` writes, by name on the command line."""
+PICTURES = ("mp4", "webm", "png")
+"""Those that are rendered here, whatever an avatar's body is."""
 
 
 def format_of(path: Path) -> str:
@@ -107,4 +110,6 @@ def export(
     path, options = Path(path), options or ExportOptions()
     to = to or format_of(path)
     first_of(tuple(FORMATS), to)
+    if to not in PICTURES:
+        only_splats(avatar, f"'{to}'")
     return {"format": to, "output": str(path), **FORMATS[to].write(avatar, path, options)}

@@ -12,6 +12,7 @@ from typing import Any
 
 from avatar3d.core import Avatar, AvatarError
 from avatar3d.export import spz
+from avatar3d.export.bodies import only_splats
 from avatar3d.export.formats import ExportOptions, Format
 from avatar3d.export.player_pack import PackOptions, pack
 from avatar3d.files import write_text
@@ -75,8 +76,9 @@ def content_of(avatar: Avatar, options: PackOptions | None = None) -> Content:
     """Returns what a page needs of an avatar, or of a scene without a head.
 
     Raises:
-        AvatarError: As `player_pack.pack`.
+        AvatarError: As `player_pack.pack`; or the avatar has a field, which players do not show.
     """
+    only_splats(avatar, "the player")
     name = (options and options.name) or str(avatar.about.get("source", "avatar"))
     if avatar.head == "scene":
         return Content(spz.write(avatar.gaussians, 3), "still", re.sub(r"(\.\w+)?$", ".spz", Path(name).name, count=1))

@@ -16,7 +16,8 @@ from avatar3d import heads
 from avatar3d.core import Avatar, Clip, Gaussians, HeadModel, Motion, Pose, Track
 from avatar3d.fit import loss
 from avatar3d.fit.corrections import Corrector
-from avatar3d.fit.views import Batch, batch, check, read
+from avatar3d.fit.field_follow import refine_field
+from avatar3d.fit.views import Batch, Views, batch, check, read
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
 
@@ -80,23 +81,25 @@ def follow(
     head = heads.load(avatar.head)
     corrector = Corrector(head, avatar.identity)
     rows = torch.nonzero(track.quality[first:] > 0)[:, 0] + first
-    pose = _with_soft(track.motion.pose.map(torch.clone), head)
+    pose = with_soft(track.motion.pose.map(torch.clone), head)
     start = torch.zeros(corrector.width)
     steps, size = torch.from_numpy(clip.steps), max(1, options.batch * len(track.motion) // len(clip))
     for done in range(0, len(rows), size):
         index = rows[done : done + size]
         views = read(clip, track, torch.nonzero(torch.isin(steps, index))[:, 0])
         here = torch.arange(len(views))
-        shown = Shown(track.motion.pose[index], views.moment(here), batch(views, here, torch.ones(len(views), 3)))
+        shown = Shown(
+            track.motion.pose[index], views.moment(here), batch(views, here, torch.ones(len(views), 3)), views
+        )
         found, start = _refine(avatar, corrector, shown, start, options)
-        for name, values in vars(pose).items():
-            values[index] = getattr(found, name)
+        for name in ("expression", "joints", "root", "soft"):
+            getattr(pose, name)[index] = getattr(found, name)
         if progress is not None:
             progress(min(done + size, len(rows)), len(rows))
     return replace(track, motion=Motion(pose, track.motion.fps, track.motion.names))
 
 
-def _with_soft(pose: Pose, head: HeadModel) -> Pose:
+def with_soft(pose: Pose, head: HeadModel) -> Pose:
     """Returns poses (batched over t) that tell where the soft nodes are."""
     if pose.soft is not None:
         return pose
@@ -113,6 +116,7 @@ class Shown:
     """Which of them each picture shows."""
     seen: Batch
     """The pictures."""
+    views: Views
 
 
 def _refine(
@@ -120,6 +124,10 @@ def _refine(
 ) -> tuple[Pose, Tensor]:
     """Returns the poses of some time steps, and the correction that the next ones start from."""
     tracked, seen = shown.tracked, shown.seen
+    if isinstance(avatar, Avatar) and avatar.field is not None:
+        rates = _RATE * _FINAL ** (torch.arange(options.steps) / options.steps)
+        found, last = refine_field(avatar, tracked, shown.views, start, rates)
+        return found, torch.cat([last[: corrector.carried], start[corrector.carried :]])
     size, head = len(tracked.root), corrector.head
     change = start.repeat(size, 1).requires_grad_()
     optimiser = torch.optim.Adam([change], lr=_RATE, betas=(0.9, 0.98))

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from avatar3d import heads, rig
 from avatar3d.core import Avatar, AvatarError, Camera, Gaussians, Pose, Render
-from avatar3d.ops import image, splat
+from avatar3d.ops import image
+from avatar3d.render.bodies import shown
 
 _BATCH = 4  # poses per call: enough to keep all threads busy, small enough that memory stays flat on long sequences
 
@@ -72,7 +73,7 @@ def render(
     camera: Camera,
     background: Float[Tensor, "*b 3"] | None = None,
 ) -> Render:
-    """Returns what `camera` sees of the avatar in `pose`; differentiable in all of them.
+    """Returns what `camera` sees of the avatar in `pose`; differentiable in all of them (not where it has a field).
 
     Args:
         avatar: Who.
@@ -87,7 +88,7 @@ def render(
         >>> seen = avatar3d.render(avatar, smile, avatar3d.orbit(torch.zeros(1)))    # doctest: +SKIP
     """
     check_camera(camera)
-    return splat.rasterize(world_splats(avatar, pose), camera, background)
+    return shown(avatar, world_splats(avatar, pose), pose, camera, background)
 
 
 def frames(
@@ -117,7 +118,7 @@ def frames(
             K = camera.K[part] if camera.K.dim() == 3 else camera.K
             seen = Camera(camera.w2c[part], K, camera.width, camera.height)
         with torch.no_grad():
-            result = splat.rasterize(world_splats(avatar, pose[part]), seen, colour)
+            result = shown(avatar, world_splats(avatar, pose[part]), pose[part], seen, colour)
         yield from to_bytes(result, straight_alpha=background is None)
 
 
