@@ -34,6 +34,9 @@ class Edit(LookFlags, Command):
     """How strongly expressions of a motion are shown: `--gain mouth=.5`."""
     mix: UseAppendAction[tuple[str, ...]] = ()
     """Go towards another avatar's shape: `--mix other.a3d=.5`; `--mix other.a3d=1:nose,lips` takes some regions."""
+    say: UseAppendAction[tuple[str, ...]] = ()
+    """In English words: `--say "older, wider smile, green eyes, thinner nose, a bit angry"`. Left and right are the
+    person's. Says what it understood and what not; without `-o`, only that."""
     do: UseAppendAction[tuple[str, ...]] = ()
     """Any edit: its JSON object, or a file that holds one or a list of them."""
     undo: int | None = None

@@ -9,6 +9,7 @@ from avatar3d import edit as editing
 from avatar3d import store
 from avatar3d.cli import look_flags
 from avatar3d.cli.console import Console
+from avatar3d.cli.say_work import said
 from avatar3d.cli.work import check_output
 from avatar3d.core import AvatarError
 from avatar3d.edit.acting import units
@@ -21,9 +22,14 @@ def run_edit(given: "Edit", console: Console) -> Mapping[str, Any]:
     """Changes an avatar, or shows what could be changed, or what was."""
     if given.list:
         return _list(console)
-    if given.avatar is None:
+    if given.avatar is None and not given.say:
         raise AvatarError("give an avatar to edit, or --list to see what there is")
-    wanted = asked(given)
+    words = said(given.say, console)
+    wanted = [*asked(given), *words.edits]
+    if given.output is None and given.say:
+        return words.report
+    if given.avatar is None:
+        raise AvatarError("give an avatar to edit")
     if given.output is None:
         if wanted or given.undo or given.final or look_flags.asks(given):
             raise AvatarError("give a file to write with -o")
@@ -41,7 +47,8 @@ def run_edit(given: "Edit", console: Console) -> Mapping[str, Any]:
         avatar = editing.settled(avatar)
     store.save(avatar, given.output)
     console.note(f"{given.output}: {len(avatar.edits)} edit{'' if len(avatar.edits) == 1 else 's'}")
-    return {"output": str(given.output), "edits": [dict(one) for one in avatar.edits], "bytes": _size(given.output)}
+    out = {"output": str(given.output), "edits": [dict(one) for one in avatar.edits], "bytes": _size(given.output)}
+    return {**out, **words.report} if given.say else out
 
 
 def asked(given: "Edit") -> list[editing.Edit]:

@@ -45,6 +45,14 @@ def run_sample(given: "Sample", console: Console) -> Mapping[str, Any]:
 def _traits(given: "Sample", console: Console) -> dict[str, Any]:
     """Returns what the command line fixes: words first, then the age, then traits by name."""
     traits: dict[str, Any] = {}
+    if given.label is not None:
+        from avatar3d.sample.label import traits_of
+
+        label = traits_of(given.label)
+        traits |= label.traits
+        console.note(f"understood: {', '.join(f'{n} {_shown(v)}' for n, v in label.traits.items())}")
+        for words in label.missed:
+            console.note(f"not understood: '{words}'")
     if given.age is not None:
         traits["age"] = given.age
     for text in (part for one in given.set for part in one.split(",")):
@@ -55,8 +63,14 @@ def _traits(given: "Sample", console: Console) -> dict[str, Any]:
     return traits
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "#" + "".join(f"{round(255 * x):02x}" for x in value)
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def _value(name: str, text: str) -> Any:
-    from avatar3d.sample.person import BEARDS, CLOTHES, HAIR_STYLES
+    from avatar3d.sample import BEARDS, CLOTHES, HAIR_STYLES
 
     if text in (*HAIR_STYLES, *BEARDS, *CLOTHES):
         return text

@@ -236,12 +236,31 @@ AMOUNTS: Mapping[str, float] = {
     ),
     **dict.fromkeys(("broad", "big", "wide", "huge"), 1.0),
 }
-_NUMBERS = (
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen"]
-)
+_NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+]
 NUMBERS: Mapping[str, float] = {
     **{word: float(i) for i, word in enumerate(_NUMBERS)},
-    **{w: 20.0 + 10 * i for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])},
+    **{
+        w: 20.0 + 10 * i
+        for i, w in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+    },
     **dict.fromkeys(("half",), 0.5),
 }
 LESS = frozenset(

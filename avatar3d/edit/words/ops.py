@@ -190,7 +190,7 @@ def ops() -> Mapping[str, Op]:
     """Returns all operations by name."""
     out: dict[str, Op] = {}
     for name, _, what in NAMES:
-        out[name] = Op(what, f"the opposite of: {what}", _shape({name: 1.0}))
+        out[name] = Op(what, f"the opposite of '{what}'", _shape({name: 1.0}))
     for name in PEOPLE:
         if name != "age":
             out[name] = Op(*_PEOPLE_WORDS[name], _shape({name: 1.0}))

@@ -12,7 +12,7 @@ from torch import Tensor
 from avatar3d.edit.words.grammar import Found, Read, read
 from avatar3d.edit.words.ops import Asked, Op, ops
 
-FLOOR = 0.52
+FLOOR = 0.55
 """Cosine with the nearest phrase below which a clause is not understood."""
 _CLEAR = 0.04
 """By how much the nearest phrase must beat the nearest one of the other direction or of another operation."""
@@ -66,12 +66,18 @@ class Heard:
         for u in self.understood:
             how = f"  (taken for {u.how})" if u.how else ""
             also = f"  (did not understand: {', '.join(u.ignored)})" if u.ignored else ""
-            out.append(f"'{u.text}': {u.means}{how}{also}")
+            out.append(f"'{u.text}': {u.means}{_numbers(u.edit)}{how}{also}")
         out += [f"'{text}': nothing to do" for text in self.kept]
         for m in self.missed:
             near = f"; nearest: {', '.join(m.nearest)}" if m.nearest else ""
             out.append(f"'{m.text}': not understood, {m.why}{near}")
         return out
+
+
+def _numbers(edit: Mapping[str, Any]) -> str:
+    """Returns an edit's numbers in brackets, if they are few."""
+    values = edit.get("values", {"amount": edit["amount"]} if "amount" in edit else {})
+    return f" [{', '.join(f'{n} {v:+g}' for n, v in values.items())}]" if 0 < len(values) <= 3 else ""
 
 
 def understand(text: str, encoder: bool = True) -> Heard:
