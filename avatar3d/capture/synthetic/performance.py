@@ -36,20 +36,21 @@ def load(motion: str | None) -> Performance:
 
     Args:
         motion: None for one moment at rest; `random:120` or `random:120:7` for as many time steps of smooth random
-            faces (with a seed); a track (.a3d); or a motion file (.csv as Live Link Face writes, .json; `motions`).
-            Names are matched whatever their case and underscores; others are left out.
+            faces (with a seed); `each:6` or `each:6:7` for one expression after another, six time steps for each, in
+            an order drawn by the seed; a track (.a3d); or a motion file (.csv as Live Link Face writes, .json;
+            `motions`). Names are matched whatever their case and underscores; others are left out.
 
     Raises:
         AvatarError: The file is missing, damaged or names no ARKit expression.
     """
     if motion is None:
         return Performance(np.zeros((1, len(ARKIT))), np.zeros((1, 3)), 25.0)
-    drawn = re.fullmatch(r"random:(\d+)(?::(\d+))?", motion)
+    drawn = re.fullmatch(r"(random|each):(\d+)(?::(\d+))?", motion)
     if drawn:
-        return random(int(drawn[1]), int(drawn[2] or 0))
+        return (random if drawn[1] == "random" else each)(int(drawn[2]), int(drawn[3] or 0))
     path = Path(motion)
     if not path.is_file():
-        raise AvatarError(f"{motion}: no such motion; give a file (.json, .csv, .a3d) or random:STEPS")
+        raise AvatarError(f"{motion}: no such motion; give a file (.json, .csv, .a3d), random:STEPS or each:STEPS")
     curves = motions.read_curves(path)
     if len(curves) > _MOST:
         raise AvatarError(f"{path}: {len(curves)} time steps; up to {_MOST} are taken")
@@ -69,6 +70,42 @@ def random(steps: int, seed: int) -> Performance:
     part = (0.5 - 0.5 * np.cos(np.pi * (at - low)))[:, None]  # slow at each face, quick between them
     high = np.minimum(low + 1, count - 1)
     return Performance(keys[low] * (1 - part) + keys[high] * part, turns[low] * (1 - part) + turns[high] * part, 25.0)
+
+
+def each(steps: int, seed: int) -> Performance:
+    """Returns one expression after another, from none to full and back, with small turns of the head.
+
+    Both sides of a face act together, eyes look the same way, and lips close on an open jaw.
+
+    Args:
+        steps: Time steps for each expression.
+        seed: Of their order and of the turns.
+    """
+    if not 2 <= steps <= _MOST // len(ARKIT):
+        raise AvatarError(f"each:{steps}: from 2 to {_MOST // len(ARKIT)} time steps are given to an expression")
+    rng = np.random.default_rng(seed)
+    shown = rng.permutation(_alone())
+    part = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(steps) + 0.5) / steps)
+    weights = (shown[:, None] * part[:, None]).reshape(-1, len(ARKIT))
+    keys = rng.normal(0, 1, (len(shown) + 1, 3)).clip(-1.5, 1.5) * _TURN
+    at = np.arange(len(weights)) / steps
+    turns = np.stack([np.interp(at, np.arange(len(keys)), axis) for axis in keys.T], 1)
+    return Performance(weights, turns, 25.0)
+
+
+def _alone() -> Float[np.ndarray, "c 52"]:
+    """Returns the faces of which each shows one expression; the tongue, which landmarks do not show, is left out."""
+    groups: dict[str, set[str]] = {}
+    for name in ARKIT:
+        whole = name in ("mouthLeft", "mouthRight", "jawLeft", "jawRight")
+        side = "" if whole else next((s for s in ("Left", "Right") if name.endswith(s)), "")
+        stem = name.removesuffix(side)
+        if stem in ("eyeLookIn", "eyeLookOut"):  # one eye's in is the other's out
+            stem = "eyes left" if (stem == "eyeLookOut") == (side == "Left") else "eyes right"
+        groups.setdefault(stem, set()).add(name)
+    groups["mouthClose"].add("jawOpen")
+    del groups["tongueOut"]
+    return np.array([[float(name in group) for name in ARKIT] for group in groups.values()])
 
 
 def faces(count: int, rng: np.random.Generator) -> Float[np.ndarray, "t 52"]:
