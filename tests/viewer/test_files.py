@@ -1,8 +1,10 @@
 """What goes into the player and out of it: dropped files, recordings, microphone, camera, messages, addresses."""
 
+import gzip
 import io
 import json
 import math
+import zipfile
 from dataclasses import replace
 
 import av
@@ -13,7 +15,8 @@ from PIL import Image
 
 from avatar3d import motions
 from avatar3d.core import Camera
-from avatar3d.export import ExportOptions, export
+from avatar3d.export import ExportOptions, export, gltf
+from avatar3d.export.splats import posed_splats, scene
 from avatar3d.ops import splat
 from avatar3d.render import render
 from avatar3d.render.image import world_splats
@@ -63,12 +66,16 @@ def test_the_head_of_a_motion_file_turns_as_in_python(opened, small, performance
     assert psnr(page.pixels()[..., :3], (truth * 255 + 0.5).byte().numpy()) > 33
 
 
-@pytest.mark.parametrize("name", ["s.ply", "s.compressed.ply", "s.splat", "s.spz"])
+@pytest.mark.parametrize("name", ["s.ply", "s.compressed.ply", "s.splat", "s.spz", "s4.spz", "s.sog", "s.glb"])
 def test_dropped_splats_are_drawn_upright(opened, small, tmp_path, name) -> None:
     """Any scene of splats: read, turned as its format wants it, drawn as Python draws it."""
     shape = {"jawOpen": 0.5}
     pose = posed("anny", shape)
-    export(small, tmp_path / name, options=ExportOptions(pose=pose))
+    if name == "s.glb":  # of a pose: a head's own would be at rest
+        still = scene(posed_splats(small, pose), "s")
+        export(still, tmp_path / name)
+    else:
+        export(small, tmp_path / name, options=ExportOptions(pose=pose, version=4 if "4" in name else None))
     page = opened(None, "?background=white&ui=0", (240, 240))
     page.drop(tmp_path / name)
     page.until("() => player.stats.splats > 1000")
@@ -78,7 +85,9 @@ def test_dropped_splats_are_drawn_upright(opened, small, tmp_path, name) -> None
     w2c = torch.eye(4)
     w2c[:3] = torch.tensor(lens[0]).reshape(3, 4)
     fx, fy, cx, cy = lens[1]
-    if name != "s.spz":  # files with y down are turned by 180 degrees about x; ours were turned likewise
+    if not name.endswith(
+        (".spz", ".glb")
+    ):  # files with y down are turned by 180 degrees about x; ours were turned likewise
         w2c = w2c @ torch.diag(torch.tensor([1.0, -1, -1, 1]))
     camera = Camera(w2c, torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), 240, 240)
     plain = world_splats(small, pose)
@@ -88,10 +97,44 @@ def test_dropped_splats_are_drawn_upright(opened, small, tmp_path, name) -> None
     assert psnr(seen, (truth * 255 + 0.5).byte().numpy()) > 28
 
 
+def zipped(files: dict[str, bytes]) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
+def bomb() -> bytes:
+    """A zip that says that it holds little, and holds much."""
+    data = bytearray(zipped({"meta.json": bytes(50_000_000)}))
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 24 : entry + 28] = (1000).to_bytes(4, "little")
+    return bytes(data)
+
+
+def glb_of(top: dict) -> bytes:
+    glb = gltf.Glb()
+    glb.view(bytes(64))
+    glb.top |= top
+    data = bytearray(glb.to_bytes())
+    return bytes(data)
+
+
+_SPLATS = {"mode": 0, "attributes": {"POSITION": 0}, "extensions": {"KHR_gaussian_splatting": {}}}
+_REACHING = {"meshes": [{"primitives": [{**_SPLATS, "attributes": {"POSITION": 7}}]}]}
+_LOOPING = {
+    "meshes": [{"primitives": [_SPLATS]}],
+    "nodes": [{"mesh": 0, "children": [1]}, {"children": [0]}],
+}
+
+
 def test_wrong_files_are_refused_and_change_nothing(opened, small, tmp_path) -> None:
     page = opened(small, "", SIZE)
     before = page.pixels()
-    export(small, tmp_path / "whole.ply")
+    for whole in ("whole.ply", "whole.sog", "four.spz"):
+        export(small, tmp_path / whole, options=ExportOptions(version=4 if "four" in whole else None))
+    export(scene(posed_splats(small, posed("anny", {})), "s"), tmp_path / "whole.glb")
     whole = (tmp_path / "whole.ply").read_bytes()
     csv = "Timecode,JawOpen\n00:00:00:01.0,0.1\n00:00:00:02.0,oops\n"
     bad = {
@@ -102,6 +145,17 @@ def test_wrong_files_are_refused_and_change_nothing(opened, small, tmp_path) -> 
         "huge.ply": (whole.replace(b"vertex 2", b"vertex 99999992", 1), "vertex"),
         "take.csv": (csv.encode(), "line 3"),
         "other.csv": (b"a,b\n1,2\n", "no column"),
+        "cut.glb": ((tmp_path / "whole.glb").read_bytes()[:-500], "truncated"),
+        "mesh.glb": (glb_of({"meshes": [{"primitives": [{"attributes": {}}]}]}), "without splats"),
+        "reach.glb": (glb_of(_REACHING), "POSITION"),
+        "loop.glb": (glb_of(_LOOPING), "hang on themselves"),
+        "cut.sog": ((tmp_path / "whole.sog").read_bytes()[:-200], "zip"),
+        "bomb.sog": (bomb(), "unpack"),
+        "other.sog": (zipped({"meta.json": b'{"version": 1}'}), "version 1"),
+        "count.sog": (zipped({"meta.json": b'{"version": 2, "count": 1e9}'}), "count"),
+        "cut.spz": ((tmp_path / "four.spz").read_bytes()[:-100], "truncated"),
+        "noise.spz": ((tmp_path / "four.spz").read_bytes()[:-400] + bytes(range(200)) * 2, "damaged"),
+        "bomb.spz": (gzip.compress(bytes(600_000_000), 1), "more than"),
         "what.json": (b"{", "JSON"),
         "page.html": (b"<p>", "no avatar"),
         "note.txt": (b"hello", "no file that"),

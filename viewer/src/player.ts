@@ -91,8 +91,8 @@ export class Player extends EventTarget {
     this.playing = false;
     const { centre, radius } = ready.bounds ?? { centre: [0, 0, 0], radius: 1 };
     this.radius = radius;
-    // .ply and .splat files have y downwards; .spz files upwards.
-    this.stage.up = /\.spz$/i.test(name) ? null : FLIP;
+    // .ply, .splat and .sog files have y downwards; .spz and .glb files upwards.
+    this.stage.up = /\.(spz|glb)$/i.test(name) ? null : FLIP;
     this.stage.orbit.set({ ...HEAD_VIEW, target: this.seen(centre), distance: 3.2 * radius });
     this.refresh();
     this.begin();

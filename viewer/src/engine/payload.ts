@@ -130,9 +130,31 @@ function unfolded(bytes: Uint8Array, count: number): Int16Array {
   return out;
 }
 
-export async function gunzip(bytes: ArrayBuffer): Promise<ArrayBuffer> {
+/** Unpacks gzip, or gives back what is not packed. Throws where it would become larger than `most` bytes. */
+export async function gunzip(bytes: ArrayBuffer, most = 1 << 30): Promise<ArrayBuffer> {
   const start = new Uint8Array(bytes, 0, Math.min(2, bytes.byteLength));
   if (start[0] !== 0x1f || start[1] !== 0x8b) return bytes;
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return await new Response(stream).arrayBuffer();
+  return (await inflate(new Uint8Array(bytes), "gzip", most)).buffer;
+}
+
+/** Unpacks a stream, and stops at `most` bytes: files may lie about what is in them. */
+export async function inflate(bytes: Uint8Array<ArrayBuffer>, form: "gzip" | "deflate-raw", most: number): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(form)).getReader(), parts: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      parts.push(next.value);
+      if ((size += next.value.length) > most) throw new RangeError(`the file unpacks to more than ${most} bytes`);
+    }
+  } catch (error) {
+    await reader.cancel().catch(() => {});
+    throw error instanceof RangeError ? error : new Error("the file is truncated or damaged");
+  }
+  const out = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }

@@ -1,76 +1,22 @@
-// 3DGS files for viewing: .ply (float and PlayCanvas-compressed), .splat, .spz version 2 and 3.
+// 3DGS files for viewing: .ply (float and PlayCanvas-compressed), .splat, .spz, .sog, .glb.
 import { gunzip } from "../engine/payload";
-import { SH_C0, type World } from "../engine/scene";
-
-export interface Splats {
-  world: World;
-  /** Shortest axis of each splat, n 3. */
-  normals: Float32Array;
-}
-
-const MOST = 8_000_000;
+import { Builder, SH_C0, sigmoid, smallestThree, type Splats } from "./builder";
+import { readGlb } from "./glb";
+import { readSog } from "./sog";
+import { unzstd } from "./zstd";
 
 /** Reads a scene. Throws an Error that says what is wrong with the file. */
 export async function readSplats(bytes: ArrayBuffer, name: string): Promise<Splats> {
   const lower = name.toLowerCase();
   const start = new TextDecoder("latin1").decode(new Uint8Array(bytes, 0, Math.min(4, bytes.byteLength)));
   if (start.startsWith("ply")) return readPly(bytes);
-  if (lower.endsWith(".spz") || start.startsWith("\x1f\x8b")) return readSpz(await gunzip(bytes));
+  if (start === "NGSP") return readSpz4(bytes);
+  if (start === "glTF") return readGlb(bytes);
+  if (start.startsWith("PK")) return await readSog(bytes);
+  if (lower.endsWith(".spz") || start.startsWith("\x1f\x8b")) return readSpz(await gunzip(bytes, SPZ_MOST));
   if (lower.endsWith(".splat")) return readSplat(bytes);
-  throw new Error(`${name}: not a splat file that this player knows (.ply, .splat, .spz)`);
+  throw new Error(`${name}: not a splat file that this player knows (.ply, .splat, .spz, .sog, .glb)`);
 }
-
-/** Collects splats, and turns scales and rotations into covariances. */
-class Builder {
-  readonly world: World;
-  readonly normals: Float32Array;
-
-  constructor(count: number, harmonics = 0) {
-    if (!(count > 0)) throw new Error("the file holds no splats");
-    if (count > MOST) throw new Error(`the file holds ${count} splats; the player shows up to ${MOST}`);
-    this.normals = new Float32Array(3 * count);
-    this.world = {
-      count,
-      centres: new Float32Array(3 * count),
-      covariances: new Float32Array(6 * count),
-      colours: new Float32Array(3 * count),
-      opacities: new Uint8Array(count),
-      harmonics: harmonics ? new Float32Array(3 * harmonics * count) : null,
-      version: 1,
-    };
-  }
-
-  /** Sets the shape of a splat: standard deviations along its axes and a quaternion wxyz. A splat of NaN is hidden. */
-  shape(i: number, s: ArrayLike<number>, q: ArrayLike<number>): void {
-    const { covariances: cov, centres, opacities } = this.world;
-    const n = 1 / (Math.hypot(q[0], q[1], q[2], q[3]) || 1);
-    const w = q[0] * n, x = q[1] * n, y = q[2] * n, z = q[3] * n;
-    const r = [
-      1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-      2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-      2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
-    ];
-    for (let a = 0, at = 6 * i; a < 3; a++)
-      for (let b = a; b < 3; b++, at++) {
-        let sum = 0;
-        for (let c = 0; c < 3; c++) sum += r[3 * a + c] * r[3 * b + c] * s[c] * s[c];
-        cov[at] = sum;
-      }
-    const thin = s[0] <= s[1] && s[0] <= s[2] ? 0 : s[1] <= s[2] ? 1 : 2;
-    for (let c = 0; c < 3; c++) this.normals[3 * i + c] = r[3 * c + thin];
-    if (!Number.isFinite(cov[6 * i] + cov[6 * i + 3] + cov[6 * i + 5] + centres[3 * i] + centres[3 * i + 1] + centres[3 * i + 2])) {
-      opacities[i] = 0;
-      centres.fill(0, 3 * i, 3 * i + 3);
-      cov.fill(0, 6 * i, 6 * i + 6);
-    }
-  }
-
-  done(): Splats {
-    return { world: this.world, normals: this.normals };
-  }
-}
-
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 interface Element {
   name: string;
@@ -209,18 +155,6 @@ function unpackPly(vertex: Table, chunk: Table): Splats {
   return out.done();
 }
 
-/** Quaternion wxyz from the index of its largest part and the three others. */
-function smallestThree(largest: number, others: number[], q: number[]): void {
-  let rest = 1;
-  for (let c = 0, j = 0; c < 4; c++) {
-    if (c === largest) continue;
-    q[c] = others[j];
-    rest -= others[j] * others[j];
-    j++;
-  }
-  q[largest] = Math.sqrt(Math.max(rest, 0));
-}
-
 function readSplat(bytes: ArrayBuffer): Splats {
   if (bytes.byteLength % 32) throw new Error("the .splat file is truncated: its size is no multiple of 32");
   const count = bytes.byteLength / 32, out = new Builder(count), { world } = out;
@@ -236,31 +170,70 @@ function readSplat(bytes: ArrayBuffer): Splats {
   return out.done();
 }
 
-function readSpz(raw: ArrayBuffer): Splats {
-  const data = new DataView(raw), bytes = new Uint8Array(raw);
-  if (raw.byteLength < 16 || data.getUint32(0, true) !== 0x5053474e) throw new Error("not an .spz file");
+const SPZ_MOST = 16 + 8_000_000 * 64; // bytes of the largest file that is read
+
+/** What an .spz file says of itself, and the bytes of each of its parts. */
+interface Spz {
+  version: number;
+  n: number;
+  degree: number;
+  fraction: number;
+  sizes: number[];
+}
+
+function spzHead(data: DataView): Spz {
   const version = data.getUint32(4, true), n = data.getUint32(8, true), degree = data.getUint8(12), fraction = data.getUint8(13);
-  if (version !== 2 && version !== 3) throw new Error(`.spz version ${version}; the player reads 2 and 3`);
   if (degree > 3) throw new Error(`.spz with harmonics of degree ${degree}`);
-  const k = (degree + 1) ** 2 - 1, turn = version === 2 ? 3 : 4;
-  if (raw.byteLength < 16 + n * (9 + 1 + 3 + 3 + turn + 3 * k)) throw new Error("the .spz file is truncated");
-  const out = new Builder(n, k), { world } = out;
-  const alphas = 16 + 9 * n, colours = alphas + n, scales = colours + 3 * n, turns = scales + 3 * n, rest = turns + turn * n;
+  if (!(fraction >= 1 && fraction <= 24)) throw new Error("the .spz file is damaged");
+  const k = (degree + 1) ** 2 - 1;
+  return { version, n, degree, fraction, sizes: [9, 1, 3, 3, version === 2 ? 3 : 4, ...(k ? [3 * k] : [])].map((x) => x * n) };
+}
+
+/** Versions 2 and 3, out of their gzip stream. */
+function readSpz(raw: ArrayBuffer): Splats {
+  const data = new DataView(raw);
+  if (raw.byteLength < 16 || data.getUint32(0, true) !== 0x5053474e) throw new Error("not an .spz file");
+  const head = spzHead(data);
+  if (head.version !== 2 && head.version !== 3) throw new Error(`.spz version ${head.version}; the player reads 2 to 4`);
+  if (raw.byteLength < head.sizes.reduce((a, b) => a + b, 16)) throw new Error("the .spz file is truncated");
+  let at = 16;
+  return unpackSpz(head, head.sizes.map((size) => new Uint8Array(raw, (at += size) - size, size)));
+}
+
+/** Version 4: each part is a zstd stream. */
+function readSpz4(raw: ArrayBuffer): Splats {
+  const data = new DataView(raw);
+  if (raw.byteLength < 32) throw new Error("the .spz file is truncated");
+  const head = spzHead(data), count = data.getUint8(15), list = data.getUint32(16, true);
+  if (head.version !== 4) throw new Error(`.spz version ${head.version}; the player reads 2 to 4`);
+  if (count !== head.sizes.length || list < 32 || list + 16 * count > raw.byteLength) throw new Error("the .spz file is damaged");
+  let at = list + 16 * count;
+  const places = head.sizes.map((size, i) => {
+    const held = Number(data.getBigUint64(list + 16 * i, true)), told = Number(data.getBigUint64(list + 16 * i + 8, true));
+    if (told !== size || at + held > raw.byteLength || size > 100_000 * (held + 100)) throw new Error("the .spz file is truncated or damaged");
+    return new Uint8Array(raw, (at += held) - held, held);
+  });
+  if (head.n > 8_000_000) throw new Error(`the file holds ${head.n} splats; the player shows up to 8000000`);
+  return unpackSpz(head, places.map((part, i) => unzstd(part, head.sizes[i])));
+}
+
+function unpackSpz({ version, n, degree, fraction }: Spz, [places, alphas, colours, scales, turns, rest]: Uint8Array[]): Splats {
+  const k = (degree + 1) ** 2 - 1, out = new Builder(n, k), { world } = out, words = new DataView(turns.buffer, turns.byteOffset);
   const s = [0, 0, 0], q = [0, 0, 0, 0], unit = 1 / (1 << fraction);
   for (let i = 0; i < n; i++) {
     for (let c = 0; c < 3; c++) {
-      const p = 16 + 9 * i + 3 * c;
-      world.centres[3 * i + c] = (((bytes[p] | (bytes[p + 1] << 8) | (bytes[p + 2] << 16)) << 8) >> 8) * unit;
-      world.colours[3 * i + c] = 0.5 + SH_C0 * ((bytes[colours + 3 * i + c] / 255 - 0.5) / 0.15);
-      s[c] = Math.exp(bytes[scales + 3 * i + c] / 16 - 10);
+      const p = 9 * i + 3 * c;
+      world.centres[3 * i + c] = (((places[p] | (places[p + 1] << 8) | (places[p + 2] << 16)) << 8) >> 8) * unit;
+      world.colours[3 * i + c] = 0.5 + SH_C0 * ((colours[3 * i + c] / 255 - 0.5) / 0.15);
+      s[c] = Math.exp(scales[3 * i + c] / 16 - 10);
     }
-    world.opacities[i] = bytes[alphas + i];
+    world.opacities[i] = alphas[i];
     if (version === 2) {
-      const xyz = [0, 1, 2].map((c) => bytes[turns + 3 * i + c] / 127.5 - 1);
+      const xyz = [0, 1, 2].map((c) => turns[3 * i + c] / 127.5 - 1);
       q[0] = Math.sqrt(Math.max(0, 1 - xyz.reduce((sum, x) => sum + x * x, 0)));
       for (let c = 0; c < 3; c++) q[c + 1] = xyz[c];
-    } else quaternionOf(data.getUint32(turns + 4 * i, true), q);
-    if (world.harmonics) for (let j = 0; j < 3 * k; j++) world.harmonics[3 * k * i + j] = (bytes[rest + 3 * k * i + j] - 128) / 128;
+    } else quaternionOf(words.getUint32(4 * i, true), q);
+    if (world.harmonics) for (let j = 0; j < 3 * k; j++) world.harmonics[3 * k * i + j] = (rest[3 * k * i + j] - 128) / 128;
     out.shape(i, s, q);
   }
   return out.done();

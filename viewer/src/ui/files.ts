@@ -15,12 +15,12 @@ export async function openFiles(player: Player, files: File[]): Promise<void> {
 async function openFile(player: Player, file: File): Promise<void> {
   const name = file.name.toLowerCase();
   if (/\.(csv|json)$/.test(name)) player.loadMotion(await file.text(), file.name);
-  else if (/\.(ply|splat|spz)$/.test(name)) await player.openSplats(await file.arrayBuffer(), file.name);
+  else if (/\.(ply|splat|spz|sog|glb)$/.test(name)) await player.openSplats(await file.arrayBuffer(), file.name);
   else if (/\.html?$/.test(name)) await openPage(player, await file.text());
   else if (/\.a3dp$/.test(name)) await player.openAvatar(await file.arrayBuffer());
   else if (file.type.startsWith("image/")) await player.background(file);
   else if (/\.a3d$/.test(name)) throw new Error("open it with `avatar3d view`, or turn it into a page with `avatar3d export --to html`");
-  else throw new Error("no file that this player opens: .csv, .json, .ply, .splat, .spz, .a3dp, a player page, or a picture");
+  else throw new Error("no file that this player opens: .csv, .json, .ply, .splat, .spz, .sog, .glb, .a3dp, a player page, or a picture");
 }
 
 /** Takes the avatar out of another page of this player; nothing in that page is run. */

@@ -55,7 +55,7 @@ export class Interface {
         tool("panel", "Show or hide controls (H)", () => this.fold())));
     const tabs = this.tabs([["Face", this.face.root], ["Look", this.look.root], ["Live", this.live.root], ["Takes", this.takes.root], ["Share", share.root]]);
     this.shell = el("div", { class: "player" },
-      el("main", { class: "view" }, canvas, el("div", { class: "start", hidden: true }, el("p", {}, "Drop an avatar, a .ply, .splat or .spz here"),
+      el("main", { class: "view" }, canvas, el("div", { class: "start", hidden: true }, el("p", {}, "Drop an avatar, or splats: .ply, .spz, .sog, .splat, .glb"),
         el("button", { type: "button", class: "wide", onclick: () => files.click() }, "Open a file…")), top, new Timeline(player).root, this.toast),
       tabs, this.help);
     if (query.get("ui") === "0") this.shell.classList.add("bare");
