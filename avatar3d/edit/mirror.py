@@ -35,7 +35,8 @@ def mirrored_shape(avatar: Avatar, head: AnnyHead, amount: float, side: Side) ->
     flip = torch.tensor([-1.0, 1.0, 1.0])
     shift = torch.tensor([2.0, 0.0, 0.0]) * middle
     other = rest[head.mirror] * flip + shift
-    return amount * _share(rest[:, 0] - middle, side)[:, None] * (other - rest)
+    across = (rest[:, 0] - rest[head.mirror, 0]) / 2  # the same of a vertex and its partner, but for the sign
+    return amount * _share(across, side)[:, None] * (other - rest)
 
 
 def mirrored_colours(avatar: Avatar, head: AnnyHead, amount: float, side: Side) -> Gaussians:

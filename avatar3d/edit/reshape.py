@@ -14,7 +14,7 @@ from avatar3d.rig.frames import face_frames
 
 _NEAR, _FAR = 3e-3, 12e-3
 """Metres from a splat's triangle up to which it rides on it, and from which it drifts with the shape around it."""
-_AROUND, _NEIGHBOURS = 8e-3, 24
+_AROUND, _NEIGHBOURS = 4e-3, 24
 """Least reach (standard deviation, metres) and number of the vertices whose moves a drifting splat follows."""
 
 

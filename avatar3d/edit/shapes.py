@@ -23,6 +23,18 @@ caricature: one of them moves the crown by 5 cm."""
 _BODY = ("neck_", "torso_", "shoulders_", "arms_")
 _CORNER, _CORNER_REACH, _CORNER_MOVE = (0.058, -0.083, -0.042), 0.018, 6e-3
 """Corner of the jaw, standard deviation of what moves with it, how far; metres."""
+_KEPT: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("eyes_", "eye_bags"), "brows"),
+    (("cheeks_",), "nose"),
+    (("jaw_angle", "chin_", "neck_width", "neck_depth", "neck_girth", "head_fat"), "ears"),
+    (("neck_depth", "neck_girth"), "chin"),
+    (("nose_forward",), "cheeks"),
+    (("nose_forward", "nose_height"), "lips"),
+    (("nose_bridge_width",), "lids"),
+)
+"""Regions that shapes (by the beginnings of their names) leave alone where MakeHuman's targets move them along."""
+_CLEAR, _FADE = 2e-3, 7e-3
+"""Metres around such a region that are left alone, too, and over which a shape then grows to its full strength."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ def shapes() -> Mapping[str, Offsets]:
     raw = _read()
     out = {}
     for name, source, _ in NAMES:
-        moves = _jaw_corners(head) if not source else raw[source]
+        moves = _jaw_corners(head) if not source else raw[source] * _away(head, name)
         eyes = moves[head.regions["eyes"] > 0.5].mean(0)
         if float(eyes.abs().max()) > 1e-2:  # a longer neck lifts the head; seen from the head, the body sinks
             moves = moves - eyes
@@ -80,6 +92,17 @@ def _read() -> dict[str, Float[Tensor, "v 3"]]:
         moves = torch.zeros(count, 3)
         moves[data["vertices"][part].long()] = data["moves"][part].float()
         out[name] = moves
+    return out
+
+
+def _away(head: AnnyHead, name: str) -> Float[Tensor, "v 1"]:
+    """Returns how strongly a shape acts on each vertex: 0 in regions that it leaves alone, 1 away from them."""
+    out = torch.ones(len(head.template), 1)
+    for starts, region in _KEPT:
+        if name.startswith(starts):
+            kept = head.template[head.regions[region] > 0.5]
+            t = ((torch.cdist(head.template, kept).amin(1) - _CLEAR) / _FADE).clamp(0, 1)
+            out *= (t * t * (3 - 2 * t))[:, None]
     return out
 
 

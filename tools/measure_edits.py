@@ -1,0 +1,284 @@
+"""Measures edits on rendered pixels: `python tools/measure_edits.py [--avatar A.a3d] [--only nose_width jawOpen]`.
+
+A place on the head is found in a picture by the avatar's own splats there: those that show in it before and after are
+drawn by themselves, and the centre of what they give is the place. An edit asks for a move (of the mesh under the
+place, seen by the same camera); the pictures before and after say what came of it. Per edit: `gain`
+is the measured move over the asked one at half and at full value, `apart` the largest move of a place of another region
+over the target's.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avatar3d import heads, rig, store
+from avatar3d.core import Avatar, Camera, Pose
+from avatar3d.edit import Edit, edit, setting
+from avatar3d.edit.shape_names import NAMES
+from avatar3d.ops import mesh, splat
+from avatar3d.render.image import world_splats
+from avatar3d.render.path import neutral, view
+from avatar3d.track import embedding
+
+SIZE, ZOOM = 448, 1.6
+YAWS = (0.0, 60.0, -60.0, 90.0, 180.0)
+"""Cameras to choose from, degrees around the head."""
+SPLATS, WITHIN = 10, 3.5e-3
+"""How many splats show a place, and how near they are to it, metres."""
+_DC = 0.28209479177387814
+LANDMARKS = {
+    "nose": (1, 129, 358),
+    "mouth": (61, 291, 0, 17),
+    "jaw": (152, 172, 397),
+    "eyes": (33, 133, 362, 263),
+    "brows": (105, 334),
+    "cheeks": (205, 425),
+    "forehead": (10,),
+    "ears": (),
+}
+"""Places of each region, landmarks of the network on the head's surface; those of the ears are found on the mesh."""
+_MAY: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (("nose", "nostrils"), ("nose",)),
+    (("mouth_", "lip", "cupids", "philtrum", "laugh"), ("mouth", "cheeks")),
+    (("mouth",), ("mouth", "cheeks", "jaw")),
+    (("eyeBlink", "eyeSquint", "eyeWide", "eyes", "eye_"), ("eyes",)),
+    (("brow", "forehead"), ("brows", "forehead")),
+    (("cheek",), ("cheeks", "jaw", "eyes")),
+    (("jaw_forward", "jawOpen", "jawForward", "jawLeft", "jawRight"), ("jaw", "mouth", "cheeks")),
+    (("jaw", "chin", "double"), ("jaw",)),
+    (("ears",), ("ears",)),
+    (("head", "gaze"), tuple(LANDMARKS)),
+)
+"""Regions that an edit may change, by the beginning of its name. A brow lifts its forehead, a cheek the jaw's side, the
+lower lip is on the jaw."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place on the head."""
+
+    region: str
+    vertex: int
+    splats: Tensor
+    """Indices of the splats that show it."""
+    weight: np.ndarray
+    """How much each of them gives by itself: opacity times area."""
+
+
+def shown(avatar: Avatar, pose: Pose, camera: Camera) -> Tensor:
+    """Returns how many pixels' worth of a picture each splat gives: a picture is linear in the splats' colours."""
+    seen = world_splats(avatar, pose.map(lambda x: x[None])).map(lambda x: x[0].detach())
+    colours = torch.zeros(len(seen), 1, 3, requires_grad=True)
+    with torch.enable_grad():
+        splat.rasterize(replace(seen, sh=colours), camera, torch.zeros(3)).rgb[..., 0].sum().backward()
+    assert colours.grad is not None
+    return colours.grad[:, 0, 0] / _DC
+
+
+def find_spot(avatar: Avatar, region: str, vertex: int, place: Tensor, seen: Tensor) -> Spot | None:
+    """Returns the splats of an avatar that show a vertex in a picture; None where there are too few.
+
+    Args:
+        avatar: Who.
+        region: The spot's.
+        vertex: On the mesh.
+        place: n 3, where splats are at rest.
+        seen: n, pixels that each splat gives to the picture.
+    """
+    away = (place - _vertices(avatar, _rest(avatar))[vertex]).norm(dim=-1) + torch.where(seen > 0.3, 0.0, 1.0)
+    near = away.argsort(stable=True)[:SPLATS]
+    near = near[away[near] < WITHIN]
+    return Spot(region, vertex, near, _mass(avatar, near)) if len(near) >= 3 else None
+
+
+def _mass(avatar: Avatar, splats: Tensor) -> np.ndarray:
+    part = avatar.gaussians.gather(splats)
+    return (part.opacities * part.log_scales.sort(dim=-1).values[:, 1:].sum(-1).exp()).double().numpy()
+
+
+def locate(avatar: Avatar, pose: Pose, camera: Camera, spots: Sequence[Spot]) -> np.ndarray:
+    """Returns where places are in a picture, n 2 pixels: the centre of what their splats alone give."""
+    posed = world_splats(avatar, pose.map(lambda x: x[None])).map(lambda x: x[0])
+    x, y = np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5
+    out = []
+    for spot in spots:
+        alpha = splat.rasterize(posed.gather(spot.splats), camera, torch.zeros(3)).alpha[..., 0].double().numpy()
+        out.append(np.array([alpha.sum(0) @ x, alpha.sum(1) @ y]) / max(alpha.sum(), 1e-9))
+    return np.array(out)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an edit did."""
+
+    name: str
+    asked_mm: float
+    gain: tuple[float, ...]
+    """Measured over asked move of the target at each amount."""
+    apart: float
+    """Largest measured move of a place of another region, over the target's, at the largest amount."""
+    where: str
+    """That place's region."""
+
+    @property
+    def good(self) -> bool:
+        """Within 15 %, monotone, other regions below 5 %."""
+        moves = [g * (i + 1) for i, g in enumerate(self.gain)]
+        return all(abs(g - 1) < 0.15 for g in self.gain) and moves == sorted(moves) and self.apart < 0.05
+
+
+def measure(avatar: Avatar, name: str, edits: Sequence[Edit], pose: Pose | None = None) -> Measured | None:
+    """Returns what edits of growing amounts do to the place that they move most, and to places of other regions.
+
+    Args:
+        avatar: Who.
+        name: Its first word says which regions it may change.
+        edits: The same edit at growing amounts.
+        pose: At rest by default.
+
+    Returns:
+        None where no camera sees the move.
+    """
+    pose = pose or _rest(avatar)
+    changed = [edit(avatar, one) for one in edits]
+    base = _vertices(avatar, pose)
+    asked = [_vertices(one, rig.carried(pose, one.bearing)) for one in changed]
+    found = _target((avatar, changed[-1]), pose, (base, asked[-1]))
+    if found is None:
+        return None
+    target, camera, seen = found
+    others = _places(avatar, name, seen)
+    spots = [target, *others]
+    pixels = [locate(one, pose, camera, spots) for one in (avatar, *changed)]
+    weight = target.weight / target.weight.sum()
+    wanted = [weight @ _projected(_under(avatar, v, target), camera) for v in (base, *asked)]
+    gains = []
+    for after, want in zip(pixels[1:], wanted[1:], strict=True):
+        way = want - wanted[0]
+        gains.append(float((after[0] - pixels[0][0]) @ way / (way @ way)))
+    moved = np.linalg.norm(pixels[-1] - pixels[0], axis=1)
+    share = np.nan_to_num(moved[1:] / moved[0])
+    worst = int(share.argmax()) if len(share) else -1
+    return Measured(
+        name,
+        1e3 * float((asked[-1] - base)[target.vertex].norm()),
+        tuple(gains),
+        float(share[worst]) if len(share) else 0.0,
+        others[worst].region if len(share) else "",
+    )
+
+
+def _rest(avatar: Avatar) -> Pose:
+    return neutral(heads.load(avatar.head))
+
+
+def _vertices(avatar: Avatar, pose: Pose) -> Tensor:
+    return heads.of(avatar).vertices(avatar.identity, pose)
+
+
+def _under(avatar: Avatar, vertices: Tensor, spot: Spot) -> Tensor:
+    """Returns the points of the mesh that carry a place's splats."""
+    corners = vertices[heads.load(avatar.head).faces[avatar.binding.face[spot.splats]]]
+    return (corners * avatar.binding.bary[spot.splats][..., None]).sum(1)
+
+
+def _target(
+    avatars: tuple[Avatar, Avatar], pose: Pose, meshes: tuple[Tensor, Tensor]
+) -> tuple[Spot, Camera, Tensor] | None:
+    """Returns the place that moves most in the picture of a camera that sees it, before and after."""
+    avatar, base = avatars[0], meshes[0]
+    faces = heads.load(avatar.head).faces
+    place = world_splats(avatar, pose.map(lambda x: x[None])).means[0]
+    best: list[tuple[float, int, float]] = []
+    cameras = {yaw: view(yaw, 0.0, (SIZE, SIZE), ZOOM) for yaw in YAWS}
+    for yaw, camera in cameras.items():
+        seen = torch.ones(len(base), dtype=torch.bool)
+        for vertices in meshes:
+            face = mesh.rasterize(vertices, faces, camera).face
+            these = torch.zeros(len(base), dtype=torch.bool)
+            these[faces[face[face >= 0].long().unique()].unique()] = True
+            seen &= these
+        way = [torch.from_numpy(_projected(v, camera)) for v in meshes]
+        moved = (way[1] - way[0]).norm(dim=-1) * seen * (0.8 if yaw else 1.0)
+        best += [(float(moved[v]), v, yaw) for v in moved.argsort(descending=True, stable=True)[:4].tolist()]
+    weights: dict[float, Tensor] = {}
+    for moved, vertex, yaw in sorted(best, reverse=True):
+        if yaw not in weights:
+            weights[yaw] = torch.minimum(*(shown(one, pose, cameras[yaw]) for one in avatars))
+        spot = find_spot(avatar, "target", vertex, place, weights[yaw]) if moved > 0.5 else None
+        if spot is not None:
+            return spot, cameras[yaw], weights[yaw]
+    return None
+
+
+def _projected(vertices: Tensor, camera: Camera) -> np.ndarray:
+    seen = (vertices @ camera.w2c[:3, :3].mT + camera.w2c[:3, 3]) @ camera.K.mT
+    return (seen[:, :2] / seen[:, 2:]).double().numpy()
+
+
+def _places(avatar: Avatar, name: str, seen: Tensor) -> list[Spot]:
+    """Returns the places of the regions that an edit shall leave alone."""
+    head = heads.load(avatar.head)
+    marks, faces = embedding.on(head), head.faces
+    pose = _rest(avatar)
+    place = world_splats(avatar, pose.map(lambda x: x[None])).means[0]
+    rest = _vertices(avatar, pose)
+    ears = head.regions["ears"] > 0.9
+    mine = next((regions for starts, regions in _MAY if name.startswith(starts)), ())
+    out = []
+    for region, landmarks in LANDMARKS.items():
+        if region in mine:
+            continue
+        vertices = [int(faces[marks.face[i], int(marks.bary[i].argmax())]) for i in landmarks]
+        if region == "ears":
+            for side in (1, -1):
+                mask = ears & (rest[:, 0] * side > 0)
+                vertices += [int(torch.where(mask, rest[:, 1] * way, -9.0).argmax()) for way in (1, -1)]
+        spots = [find_spot(avatar, region, v, place, seen) for v in vertices]
+        out += [spot for spot in spots if spot is not None]
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--avatar", required=True, help=".a3d")
+    parser.add_argument("--only", nargs="*", help="names of settings; by default all shapes of the head")
+    parser.add_argument("--json", help="file to write")
+    args = parser.parse_args()
+    avatar = store.load(args.avatar)
+    below = ("torso", "arms", "shoulders")
+    names = args.only or [name for name, _, _ in NAMES if not name.startswith(below)]
+    rows = []
+    for name in names:
+        edits = [setting(name, amount) for amount in (0.5, 1.0)]
+        found = measure(avatar, name, edits)
+        if found is None:
+            print(f"{name:<22} no camera sees it")
+            continue
+        rows.append(found)
+        gains = " ".join(f"{g:.2f}" for g in found.gain)
+        mark = "" if found.good else "  <--"
+        print(
+            f"{name:<22} {found.asked_mm:5.1f} mm  gain {gains}  apart {found.apart:.3f} {found.where}{mark}",
+            flush=True,
+        )
+    good = sum(row.good for row in rows)
+    gains = [g for row in rows for g in row.gain]
+    within = sum(all(abs(g - 1) < 0.15 for g in row.gain) for row in rows)
+    print(
+        f"{good} of {len(rows)} good; {within} within 15 %; gain {min(gains):.2f} to {max(gains):.2f}, median "
+        f"{float(np.median(gains)):.2f}; apart at most {max(row.apart for row in rows):.2f}"
+    )
+    if args.json:
+        plain = [{"name": r.name, "mm": r.asked_mm, "gain": r.gain, "apart": r.apart, "where": r.where} for r in rows]
+        Path(args.json).write_text(json.dumps(plain, indent=1))
+
+
+if __name__ == "__main__":
+    main()
