@@ -1,7 +1,7 @@
 """A small head of our own, so that the fit's parts are tested without the default head's data."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
@@ -39,6 +39,9 @@ class Ball:
         turn = rigid(rotvec_to_matrix(pose.joints), torch.zeros_like(pose.joints))
         neck = pose.root @ turn[..., 0, :, :]
         return torch.stack([neck, neck @ turn[..., 1, :, :]], dim=-3)
+
+    def reshaped(self, offsets: Tensor) -> "Ball":
+        return replace(self, rest=self.rest + offsets)
 
     def to(self, *args, **kwargs) -> "Ball":
         return self
