@@ -276,4 +276,4 @@ class _Fitting:
                 else:
                     slant = cosine(posed, vertices, self.head, self.first.binding, self.views.camera.at(row))
                     facing = torch.where(seen.share > unseen.PLAIN, torch.maximum(facing, slant), facing)
-        return unseen.known(shown, facing, self.first.part == unseen.SKIN)
+        return unseen.known(shown, facing, self.first.part == unseen.SKIN, photo=len(self.views) == 1)

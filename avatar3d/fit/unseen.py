@@ -12,12 +12,14 @@ from avatar3d.core import Binding, HeadModel
 _PARTS = (("scalp",), ("shoulders", "torso"), ("eyes",), ("mouth_interior", "teeth", "tongue"))
 SKIN, HAIR, CLOTHES, EYES, MOUTH = range(5)
 _DEFAULTS = {HAIR: (0.2, 0.16, 0.13), CLOTHES: (0.35, 0.36, 0.4)}
-_NEIGHBOURS = 12
+_NEIGHBOURS, _SKIN_NEIGHBOURS = 12, 48  # skin is smoother than hair
+_MIRRORED = 0.02  # metres from the nearest seen skin where the other side counts in full: light falls on each its way
 # Shares of a splat that the best view of it shows. On a real fit they are 0.1 to 0.7 on the visible surface, where
 # splats overlap, and below 0.01 behind it.
 _HIDDEN, PLAIN = 0.003, 0.01
 # Cosines between a surface and the best view of it, below which nothing and above which all of its colour is trusted.
-_GRAZING, _FACING = 0.12, 0.3
+# In a photo the outline of a face is a few splats deep and holds hair, ears and background besides.
+_TRUST, _PHOTO_TRUST = (0.12, 0.3), (0.3, 0.55)
 
 
 def at_splats(
@@ -52,7 +54,9 @@ def parts(head: HeadModel, binding: Binding, rest: Float[Tensor, "v 3"]) -> Int[
     return label
 
 
-def known(shown: Float[Tensor, " n"], facing: Float[Tensor, " n"], skin: Bool[Tensor, " n"]) -> Float[Tensor, " n"]:
+def known(
+    shown: Float[Tensor, " n"], facing: Float[Tensor, " n"], skin: Bool[Tensor, " n"], photo: bool = False
+) -> Float[Tensor, " n"]:
     """Returns how far each splat is known, in [0, 1], from the best views of it.
 
     Skin that was only ever seen along its surface is not: a sliver at the edge of the face takes the colours of what
@@ -62,9 +66,11 @@ def known(shown: Float[Tensor, " n"], facing: Float[Tensor, " n"], skin: Bool[Te
         shown: Share of it that the view which shows most of it shows.
         facing: Largest cosine between its surface and the way to a view that shows it.
         skin: Which are skin; hair and clothes have no surface to speak of.
+        photo: There is one view only.
     """
+    grazing, plainly = _PHOTO_TRUST if photo else _TRUST
     seen = ((shown - _HIDDEN) / (PLAIN - _HIDDEN)).clamp(0, 1)
-    plain = ((facing - _GRAZING) / (_FACING - _GRAZING)).clamp(0, 1)
+    plain = ((facing - grazing) / (plainly - grazing)).clamp(0, 1)
     return torch.where(skin, torch.minimum(seen, plain), seen)
 
 
@@ -87,8 +93,9 @@ def fill(
     """Returns the colours with those of unseen splats made up.
 
     Skin, hair and clothes take the mean of the nearest seen splats of the same part, of their mirror images left to
-    right, and (hair and clothes) of their images turned to the back. Eyes and mouth take the head model's own
-    colours, in the light of the scene. Hair that was never seen (a cap, a tight crop) is the model's default.
+    right (of skin where its own side has nothing near), and (hair and clothes) of their images turned to the back. Eyes
+    and mouth take the head model's own colours, in the light of the scene. Hair that was never seen (a cap, a tight
+    crop) is the model's default.
 
     Args:
         colours: sRGB; read where seen.
@@ -157,9 +164,13 @@ def _nearest_mean(known: Tensor, colours: Tensor, wanted: Tensor, turn: bool) ->
         turned = known.clone()
         turned[:, 2] = front + back - known[:, 2]
         places, values = [*places, turned, turned * flip], [*values, colours, colours]
-    tree = KDTree(torch.cat(places).numpy())
-    distance, index = tree.query(wanted.numpy(), k=_NEIGHBOURS, workers=1)
+    count = _NEIGHBOURS if turn else min(_SKIN_NEIGHBOURS, len(known))
+    distance, index = KDTree(torch.cat(places).numpy()).query(wanted.numpy(), k=count, workers=1)
     # Weights fall with distance on the scale of each point's own neighbourhood: near the rim the rim decides.
     weight = 1.0 / np.maximum(distance, 1e-4) ** 2
+    if not turn:
+        away, _ = KDTree(known.numpy()).query(wanted.numpy(), workers=1)
+        other = np.minimum(away / _MIRRORED, 1.0)[:, None] ** 2
+        weight = np.where(index < len(known), weight, np.maximum(other, 1e-6) * weight)
     weight = torch.from_numpy(weight / weight.sum(-1, keepdims=True)).float()
     return (torch.cat(values)[torch.from_numpy(index)] * weight[..., None]).sum(1)

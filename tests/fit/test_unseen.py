@@ -12,6 +12,13 @@ def test_skin_is_known_where_a_view_faced_it_and_hair_wherever_it_was_seen():
     assert torch.allclose(known(shown, facing, skin), torch.tensor([0.0, 1.0, 0.0, 1.0, 0.5]), atol=1e-6)
 
 
+def test_a_photo_is_trusted_where_it_faced_the_skin():
+    shown, skin = torch.full((3,), 0.5), torch.tensor([True, True, True])
+    facing = torch.tensor([0.2, 0.425, 0.6])
+    assert torch.allclose(known(shown, facing, skin, photo=True), torch.tensor([0.0, 0.5, 1.0]), atol=1e-6)
+    assert (known(shown, facing, skin) >= torch.tensor([0.4, 1.0, 1.0])).all()
+
+
 def scene():
     g = torch.Generator().manual_seed(0)
     points = torch.rand(600, 3, generator=g) * 0.2 - 0.1
@@ -51,6 +58,17 @@ def test_the_unseen_side_mirrors_the_seen_one():
         torch.cat([colours, torch.zeros(300, 3)]), seen, points, torch.zeros(600).long(), colours.repeat(2, 1)
     )
     assert (filled[300:] - colours).abs().max() < 0.02
+
+
+def test_the_rim_takes_the_light_of_its_own_side():
+    g = torch.Generator().manual_seed(2)
+    points = (torch.rand(4000, 3, generator=g) - 0.5) * torch.tensor([0.16, 0.1, 0.002])
+    colours = torch.where(points[:, :1] > 0, 0.8, 0.4).expand(-1, 3).contiguous()  # light from the left
+    seen = points[:, 0].abs() < 0.05
+    default = torch.full((4000, 3), 0.5)
+    filled = fill(torch.where(seen[:, None], colours, 0.0), seen, points, torch.zeros(4000).long(), default)
+    rim = ~seen & (points[:, 0].abs() < 0.056)
+    assert (filled - colours)[rim].abs().max() < 0.02
 
 
 def test_nothing_seen_still_gives_colours():
