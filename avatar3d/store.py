@@ -93,7 +93,8 @@ def _avatar(tensors: Mapping[str, Tensor], plain: Mapping[str, Any], where: str)
     basis = None
     if "basis.means" in tensors:
         layers = tuple(tensors[name] for name in _layers(tensors))
-        basis = Basis(tensors["basis.means"], tensors["basis.quats"], tensors["basis.sh"], layers)
+        means, rest = tensors["basis.means"], (tensors["basis.quats"], tensors["basis.sh"])
+        basis = Basis(means, *(x if len(x) else x.new_zeros(len(means), *x.shape[1:]) for x in rest), layers)
     with plainly(where):
         return Avatar(
             head=_text(plain["head"]),
@@ -147,7 +148,9 @@ def _avatar_parts(avatar: Avatar) -> tuple[dict[str, Tensor], dict[str, Any]]:
     }
     if avatar.basis is not None:
         basis = avatar.basis
-        tensors |= {"basis.means": basis.means, "basis.quats": basis.quats, "basis.sh": basis.sh}
+        # Imported shapes move splats and neither turn nor colour them: zeros are not written.
+        turns, tones = (x if bool(x.any()) else x[:0] for x in (basis.quats, basis.sh))
+        tensors |= {"basis.means": basis.means, "basis.quats": turns, "basis.sh": tones}
         tensors |= {f"basis.weights.{i}": layer for i, layer in enumerate(basis.weights)}
     plain: dict[str, Any] = {"head": avatar.head, "about": dict(avatar.about), "edits": list(avatar.edits)}
     plain["motion"] = None
@@ -183,7 +186,8 @@ def _before(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> dict[str
 def _edited(tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bool:
     """Whether a file holds what version 1 does not know."""
     known = {"shape", "motion.heard", "field.canonical", *_BEARING}
-    return bool(known & set(tensors)) or plain.get("original") is not None
+    bare = any(name in tensors and not len(tensors[name]) for name in ("basis.quats", "basis.sh"))
+    return bare or bool(known & set(tensors)) or plain.get("original") is not None
 
 
 def _track_parts(track: Track) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -249,7 +253,8 @@ def _axes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
         axes |= _MOTION | soft
     axes |= {name: form for name, form in (_SHAPE | _BEARING).items() if name in tensors} | axes_of(tensors)
     if any(name.startswith("basis.") for name in tensors):
-        axes |= _BASIS
+        empty = [x for x in _BASIS if x in tensors and tensors[x].shape[:1] == (0,)]
+        axes |= _BASIS | {name: _BASIS[name].replace("k", "0") for name in empty if name != "basis.means"}
         for i, name in enumerate(_layers(tensors)):  # (W0, b0, W1, b1, ...): W_i is h_i+1 by h_i, the last gives k
             layer, last = i // 2, i // 2 == len(_layers(tensors)) // 2 - 1
             rows = "k" if last else f"h{layer + 1}"

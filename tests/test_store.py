@@ -82,6 +82,18 @@ def test_an_avatar_comes_back_bit_for_bit(tmp_path: Path, n: int, k: int, frames
         assert (back.motion.fps, back.motion.names) == (avatar.motion.fps, avatar.motion.names)
 
 
+def test_zeros_of_blendshapes_take_no_room(tmp_path: Path) -> None:
+    avatar = make_avatar(n=2000, k=3)
+    assert avatar.basis is not None
+    still = replace(avatar.basis, quats=torch.zeros(3, 2000, 4), sh=torch.zeros(3, 2000, 3))
+    store.save(avatar, tmp_path / "full.a3d")
+    store.save(replace(avatar, basis=still), tmp_path / "still.a3d")
+    back = store.load(tmp_path / "still.a3d").basis
+    assert back is not None and all(torch.equal(getattr(back, x), getattr(still, x)) for x in ("means", "quats", "sh"))
+    saved = (tmp_path / "full.a3d").stat().st_size - (tmp_path / "still.a3d").stat().st_size
+    assert saved == pytest.approx(3 * 2000 * 7 * 4, rel=0.01)
+
+
 def test_a_track_comes_back_bit_for_bit(tmp_path: Path) -> None:
     track = make_track()
     pose = dataclasses.replace(track.motion.pose, soft=torch.randn(3, 7, 3))
