@@ -61,7 +61,7 @@ def names_of(text: str) -> tuple[str, ...]:
     region = tuple(name for name in known if region_of(name) == text)
     if not both and not region:
         first_of((*known, *(r for r in REGIONS if r not in ("head", "body"))), text)
-    return both or region
+    return region or both
 
 
 def adjusted(motion: Motion, by: Mapping[str, Adjustment], contacts: bool = True, head: str = "anny") -> Motion:

@@ -25,7 +25,9 @@ _CONTACT, _MEETS = -0.5, -0.3
 """Millimetres of the lower lip above the teeth's edge: what counts as contact, and what is kept of it."""
 _PAUSE, _FREE = 0.15, 60.0
 """Seconds from the ends of a closure in which it is kept; millimetres a second by which it is let go further inside:
-lips that are closed for longer are at rest and say nothing."""
+lips that are closed or still for longer are at rest and say nothing."""
+_STILL = 0.6
+"""Millimetres of the gap's range within `_PAUSE` before and after of lips that are still."""
 _LOSS, _OPEN = 2.5, 1.5
 """Millimetres of its gap that a closed mouth may lose (pressed lips), and, in units of what counts as closed, the gap
 from which a mouth loses nothing: an open vowel that is smiled shut would be another sound."""
@@ -59,9 +61,10 @@ def bounds_of(motion: Motion, head: str = "anny") -> Bounds:
     gap, teeth = measure.gap(weights), measure.over_teeth(weights)
     closed = closed_at(gap)
     high = np.maximum(gap, _CLOSED) + _SLACK * np.maximum(gap - closed, 0.0)
-    high += _FREE * np.maximum(_depth(gap <= closed) / motion.fps - _PAUSE, 0.0)
+    free = _FREE * np.maximum(_depth((gap <= closed) | _still(gap, motion.fps)) / motion.fps - _PAUSE, 0.0)
     low = gap - _LOSS * np.clip(1 - gap / (_OPEN * closed), 0.0, 1.0)
-    return Bounds(high, low, np.minimum(teeth, _MEETS) - _SLACK * np.maximum(_CONTACT - teeth, 0.0))
+    meets = np.minimum(teeth, _MEETS) - _SLACK * np.maximum(_CONTACT - teeth, 0.0)
+    return Bounds(high + free, low, meets - free)
 
 
 def kept(motion: Motion, bounds: Bounds, calm: Motion | None = None, head: str = "anny") -> Motion:
@@ -159,6 +162,12 @@ def _least(enough: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray
 
 def _starts(names: tuple[str, ...], starts: tuple[str, ...]) -> np.ndarray:
     return np.array([name.startswith(starts) for name in names])
+
+
+def _still(gap: np.ndarray, fps: float) -> np.ndarray:
+    reach = max(1, round(_PAUSE * fps))
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(gap, reach, mode="edge"), 2 * reach + 1)
+    return np.asarray(near.max(1) - near.min(1) < _STILL)
 
 
 def _depth(shut: np.ndarray) -> np.ndarray:
