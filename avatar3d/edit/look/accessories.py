@@ -37,8 +37,9 @@ def glasses(under: Surface, colour: Float[Tensor, "3"], shape: str, dark: bool) 
         # The front of a frame bends back towards the temples.
         bend = lambda p: p - torch.tensor([0.0, 0.0, 1.0]) * 2.2 * (p[:, :1].abs() - 0.012).clamp_min(0) ** 2  # noqa: E731
         outline = bend(outline)
-        parts.append(_tube(outline, 0.0013 * size, colour, closed=True))
-        parts.append(_fan(outline, torch.tensor([0.04, 0.04, 0.05]) if dark else torch.tensor([0.85, 0.9, 0.95]), dark))
+        parts.append(_tube(outline, 0.0011 * size, colour, closed=True))
+        if dark:  # clear lenses would only be a haze
+            parts.append(_fan(outline, torch.tensor([0.04, 0.04, 0.05])))
         near = outline[(outline[:, 0] * sign).argsort()]
         inner.append(near[:6].mean(0))
         far = near[-6:].mean(0)
@@ -189,14 +190,14 @@ def _grid(rows: list[Tensor], colour: Tensor, paint=None, shade=None, wrap: bool
     return Solid(points, torch.tensor(faces), torch.stack(colours), torch.full((len(faces),), 0.97))
 
 
-def _fan(outline: Tensor, colour: Tensor, dark: bool) -> Solid:
+def _fan(outline: Tensor, colour: Tensor) -> Solid:
     """Returns a lens: rings from its edge to its middle, slightly domed."""
     middle = outline.mean(0)
     rows = []
     for s in (1.0, 0.75, 0.5, 0.25, 0.02):
         rows.append(middle + (outline - middle) * s + torch.tensor([0.0, 0.0, 0.002 * (1 - s * s)]))
     solid = _grid(rows, colour)
-    return Solid(solid.points, solid.faces, solid.colours, torch.full((len(solid.faces),), 0.82 if dark else 0.02))
+    return Solid(solid.points, solid.faces, solid.colours, torch.full((len(solid.faces),), 0.82))
 
 
 def _tube(line: Tensor, radius: float, colour: Tensor, closed: bool = False) -> Solid:

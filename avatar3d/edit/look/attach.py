@@ -128,7 +128,10 @@ class Attach(Edit):
             anchor = torch.stack([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, high[2]])
             target = middle + torch.tensor([0.0, -0.004, 0.016])
         else:
-            wanted = float(skull[:, 0].max() - skull[:, 0].min()) + 0.03
+            at, base = under.splats.means, middle[1] + 0.05
+            level = (at[:, 1] > base) & (at[:, 1] < base + 0.03) & (under.height < 0.08)
+            hair = float(at[level, 0].abs().quantile(0.97)) if int(level.sum()) > 20 else 0.0
+            wanted = max(float(skull[:, 0].max() - skull[:, 0].min()), 2 * hair) + 0.02
             anchor = torch.stack([(low[0] + high[0]) / 2, low[1], (low[2] + high[2]) / 2])
             depth = (skull[:, 2].max() + skull[:, 2].min()) / 2
             target = torch.stack([torch.tensor(0.0), middle[1] + 0.05, depth])

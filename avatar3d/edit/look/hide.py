@@ -12,6 +12,7 @@ from torch import Tensor
 from avatar3d.core import Avatar, Binding, Gaussians
 from avatar3d.edit.base import Edit, named, ranged
 from avatar3d.edit.look import regions
+from avatar3d.edit.look.colour import to_oklab
 from avatar3d.edit.look.split import added, gathered
 from avatar3d.edit.look.surface import Surface, surface
 from avatar3d.edit.look.tint import base_colours
@@ -52,10 +53,10 @@ class Hide(Edit):
         if self.fill and self.region in _COVERED:
             fresh = _skin(avatar, weights, surface(avatar))
         if self.delete:
-            out = gathered(avatar, torch.nonzero(weights <= 0.5)[:, 0])
+            out = gathered(avatar, torch.nonzero(weights <= 0.3)[:, 0])
         else:
             # Hair's soft edge is still hair: half of the weight is enough to go.
-            left = 1 - self.amount * (weights / 0.6).clamp(0, 1)
+            left = 1 - self.amount * (weights / 0.4).clamp(0, 1)
             opacity = (avatar.gaussians.opacities * left).clamp_min(1e-6)
             changed = torch.where(weights > 0.01, torch.logit(opacity), avatar.gaussians.logits)
             out = replace(avatar, gaussians=replace(avatar.gaussians, logits=changed))
@@ -98,7 +99,14 @@ def _skin(avatar: Avatar, gone: Float[Tensor, " n"], under: Surface) -> tuple[Ga
         skin = torch.arange(len(gone))
     distance, index = KDTree(under.splats.means[skin].numpy()).query(points.numpy(), k=_NEIGHBOURS, workers=1)
     weight = 1 / (torch.from_numpy(distance).float() + 0.01)
-    colours = (base_colours(avatar)[skin[torch.from_numpy(index)]] * weight[..., None]).sum(1) / weight.sum(-1)[:, None]
+    base = base_colours(avatar)
+    colours = (base[skin[torch.from_numpy(index)]] * weight[..., None]).sum(1) / weight.sum(-1)[:, None]
+    # Far from any skin that was seen, what is nearest is mostly shade at its rim: the face's usual colour then.
+    usual = base[skin].median(0).values
+    far = (torch.from_numpy(distance[:, 0]).float()[:, None] / 0.03).clamp(0, 1)
+    colours = colours * (1 - 0.8 * far) + usual * 0.8 * far
+    dull = (to_oklab(usual)[0] - 0.1 - to_oklab(colours)[:, :1]).clamp_min(0)
+    colours = colours + (usual - colours) * (dull / 0.1).clamp(0, 1)
     size = face_frames(vertices, head.faces).scale[face]
     width = 0.62 * _SPACING / size
     log_scales = torch.stack([width, 0.15 * width, width], -1).log()

@@ -24,7 +24,7 @@ class Paint(Protocol):
     """What to lay on."""
 
     def near(self, avatar: Avatar, under: Surface) -> Bool[Tensor, " n"]:
-        """Returns which splats the paint may touch, a few millimetres around it included."""
+        """Returns where splats may have to be finer: under the paint and a few millimetres around it."""
         ...
 
     def rgba(self, avatar: Avatar, under: Surface) -> Float[Tensor, "n 4"]:
@@ -64,8 +64,7 @@ def painted(avatar: Avatar, paint: Paint, mix: Mix | None = None) -> Avatar:
         halves = gathered(four, torch.nonzero(fine.repeat_interleave(4))[:, 0])
         avatar = joined(gathered(avatar, torch.nonzero(kept)[:, 0]), halves)
     under = surface(avatar)
-    near = paint.near(avatar, under)
-    rgba = torch.where(near[:, None], paint.rgba(avatar, under), 0.0)
+    rgba = paint.rgba(avatar, under)
     cover = rgba[:, 3] * mix.opacity
 
     def laid(colours: Float[Tensor, "m 3"], rows: Tensor) -> Float[Tensor, "m 3"]:

@@ -99,7 +99,7 @@ class _Cover:
     def rgba(self, avatar: Avatar, under: Surface) -> Float[Tensor, "n 4"]:
         skin = (1 - regions.weights(avatar, "hair") - regions.weights(avatar, "whites")).clamp(0, 1)
         skin = skin * (1 - regions.weights(avatar, "iris") - regions.weights(avatar, "pupil")).clamp(0, 1)
-        cover = (self.drawing(under).cover * skin)[:, None]
+        cover = (self.drawing(under).cover * skin * (under.height < 0.008))[:, None]
         return torch.cat([cover.new_tensor(self.colour).expand(len(cover), 3), cover], -1)
 
 

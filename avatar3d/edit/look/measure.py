@@ -48,7 +48,7 @@ def views(region: str, name: str) -> list[tuple[Pose, Camera]]:
     inside = region in _INSIDE
     width, target = _HEAD if region.split("_")[0] in _FAR else _FACE
     pose = posed(name, _OPEN if inside and name != "scene" else {})
-    turns = {"hair": (0.0, -0.9, 0.9, math.pi), "scalp": (0.0, -0.9, 0.9, math.pi)}.get(region, (0.0, -0.45, 0.45))
+    turns = (0.0, -0.45, 0.45)
     fov = 2 * math.atan(width / 2 / 0.75)
     around = orbit(torch.tensor(turns), 0.0, 0.75, target, (_SIDE, _SIDE), fov)
     return [(pose, around.at(i)) for i in range(len(turns))]

@@ -15,7 +15,7 @@ from avatar3d.edit.look.colour import from_oklab, parse_colour, to_oklab
 from avatar3d.edit.look.measure import Seen, measured
 from avatar3d.edit.look.tint import tinted
 
-_CONTRAST = (0.4, 1.7)  # how much weaker or stronger light and shade may become with the colour
+_CONTRAST = (0.4, 1.4)  # how much weaker or stronger light and shade may become with the colour
 _ROUNDS = 4  # corrections of the colour by what pictures show: splats overlap, and others shine through
 _TOUCHED = 0.01  # weight from which a splat takes part
 
@@ -80,7 +80,7 @@ def towards(avatar: Avatar, weights: Float[Tensor, " n"], region: str, was: Seen
         error = wanted - measured(out, weights, region).mean
         if float(error.norm()) < 0.002:
             break
-        limit = torch.tensor([0.5, 0.2, 0.2])
+        limit = torch.tensor([0.15, 0.07, 0.07])
         aim = torch.maximum(torch.minimum(aim + error, wanted + limit), wanted - limit)
         aim[0] = aim[0].clamp(0.02, 1.1)
     return out
@@ -98,6 +98,6 @@ def moved(
     lightness = aim[0] + gain * (lab[:, :1] - mean[0])
     shade = lab[:, :1] / mean[0].clamp_min(0.05)
     odd = lab[:, 1:] - mean[1:] * shade
-    hue = aim[1:] * (lightness / aim[0].clamp_min(0.05)).clamp(0, 1.6) + gain * odd
+    hue = aim[1:] * (lightness / aim[0].clamp_min(0.05)).clamp(0, 1.25) + gain * odd
     new = from_oklab(torch.cat([lightness, hue], -1))
     return colours + weights[:, None] * (new.clamp(-0.15, 1.25) - colours)

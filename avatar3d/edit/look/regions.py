@@ -156,6 +156,7 @@ def _by_picture(avatar: Avatar, under: Surface, carried: Mapping[str, Tensor], o
     inner = under.region("pupil")[rows]
     guess = torch.stack([disc * (1 - inner), inner], -1)
     mixed = values[:, :2] * sure[:, None] + guess * (1 - sure[:, None])
+    mixed = (mixed * 1.5 - 0.25).clamp(0, 1)  # at the iris's rim a splat is one thing or the other
     for i, name in enumerate(("iris", "pupil")):
         out[name] = torch.zeros(len(eyes)).index_put((rows,), mixed[:, i])
     out["whites"] = eyes.float() * (1 - out["iris"] - out["pupil"]).clamp(0, 1)

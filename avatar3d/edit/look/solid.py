@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Binding, Gaussians, HeadModel, Pose
 from avatar3d.edit.look import regions
 from avatar3d.edit.look.split import added
@@ -17,7 +16,7 @@ from avatar3d.ops.reference import SH_C0
 from avatar3d.rig.frames import face_frames
 
 _FINE = 0.0024  # metres: longest edge of a triangle that becomes one splat
-_MOST = 30_000  # splats of one thing
+_MOST = 12_000  # splats of one thing, about: hats need not be finer
 _WIDTH = 1.15  # of the deviation of a triangle's area: neighbours then close the surface
 _THIN = 1.5e-4  # metres
 
@@ -74,17 +73,16 @@ def _fine(solid: Solid) -> tuple[Float[Tensor, "m 3 3"], Float[Tensor, "m 3"], F
     """Returns triangles halved at their longest edge until that is short, shaded from above and the front."""
     corners = solid.points[solid.faces]
     src = torch.arange(len(corners))
-    limit = _FINE
     area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(dim=-1).sum() / 2
-    limit = max(limit, math.sqrt(3 * float(area) / _MOST))
+    limit = max(_FINE, math.sqrt(3 * float(area) / _MOST))
     for _ in range(24):
         edges = (corners - corners.roll(-1, 1)).norm(dim=-1)
         longest, which = edges.max(-1)
         halve = longest > limit
         if not bool(halve.any()):
             break
-        if len(corners) + int(halve.sum()) > 4 * _MOST:
-            raise AvatarError(f"the mesh would take more than {4 * _MOST} splats; make it smaller or simpler")
+        if len(corners) + int(halve.sum()) > 10 * _MOST:
+            raise AvatarError(f"the mesh would take more than {10 * _MOST} splats; make it smaller or simpler")
         # Turned so that the longest edge is the first one.
         order = (which[halve, None] + torch.arange(3)) % 3
         turned = torch.gather(corners[halve], 1, order[..., None].expand(-1, 3, 3))
@@ -103,25 +101,24 @@ def _fine(solid: Solid) -> tuple[Float[Tensor, "m 3 3"], Float[Tensor, "m 3"], F
 
 def _firm_face(head: HeadModel, identity: Tensor, near: Float[Tensor, "3"]) -> int:
     """Returns the face nearest to a point that moves with the head joint and with nothing else."""
-    known = heads.load(head.name)
-    e, j = len(known.expressions), len(known.joints)
+    e, j = len(head.expressions), len(head.joints)
     batch = Pose(torch.eye(e), torch.zeros(e, j, 3), torch.eye(4).expand(e, 4, 4))
     still = Pose(torch.zeros(e), torch.zeros(j, 3), torch.eye(4))
-    rest = known.vertices(identity, still)
-    moved = (known.vertices(identity.expand(e, -1), batch) - rest).norm(dim=-1).amax(0)
+    rest = head.vertices(identity, still)
+    moved = (head.vertices(identity.expand(e, -1), batch) - rest).norm(dim=-1).amax(0)
     firm = moved < 1e-4
-    if "head" in known.joints:
+    if "head" in head.joints:
         turns = torch.zeros(j, 3)
-        turns[list(known.joints).index("head")] = torch.tensor([0.2, 0.3, 0.1])
+        turns[list(head.joints).index("head")] = torch.tensor([0.2, 0.3, 0.1])
         turned = Pose(still.expression, turns, still.root)
-        carrier = known.joint_transforms(identity, turned)[list(known.joints).index("head")]
+        carrier = head.joint_transforms(identity, turned)[list(head.joints).index("head")]
         rigid = rest @ carrier[:3, :3].T + carrier[:3, 3]
-        firm &= (known.vertices(identity, turned) - rigid).norm(dim=-1) < 1e-4
-    firm &= known.soft.sum(-1) < 1e-3 if bool((firm & (known.soft.sum(-1) < 1e-3)).any()) else firm
-    rows = torch.nonzero(firm[known.faces].all(-1))[:, 0]
+        firm &= (head.vertices(identity, turned) - rigid).norm(dim=-1) < 1e-4
+    firm &= head.soft.sum(-1) < 1e-3 if bool((firm & (head.soft.sum(-1) < 1e-3)).any()) else firm
+    rows = torch.nonzero(firm[head.faces].all(-1))[:, 0]
     if not len(rows):
         raise AvatarError(f"head '{head.name}' has no part that only the head moves; nothing can be attached to it")
-    middles = rest[known.faces[rows]].mean(1)
-    sizes = face_frames(rest, known.faces[rows]).scale
+    middles = rest[head.faces[rows]].mean(1)
+    sizes = face_frames(rest, head.faces[rows]).scale
     away = (middles - near).norm(dim=-1) + 10 * (sizes < 1e-3)  # slivers turn with every breath
     return int(rows[away.argmin()])

@@ -57,7 +57,7 @@ class Surface:
 
 def surface(avatar: Avatar) -> Surface:
     """Returns where the avatar's splats lie at rest."""
-    head = heads.load(avatar.head)
+    head = heads.of(avatar)
     pose = neutral(head)
     vertices = head.vertices(avatar.identity, pose).float()
     splats = at_rest(avatar)
@@ -69,7 +69,7 @@ def surface(avatar: Avatar) -> Surface:
 
 def at_rest(avatar: Avatar, pose: Pose | None = None) -> Gaussians:
     """Returns the splats in head space at rest, or in a pose; without what edits of the bearing add."""
-    head = heads.load(avatar.head)
+    head = heads.of(avatar)
     pose = pose or neutral(head)
     vertices = head.vertices(avatar.identity, pose)
     return rig.pose(avatar.gaussians, avatar.binding, avatar.basis, vertices, head.faces, pose)

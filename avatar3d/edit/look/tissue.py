@@ -109,11 +109,26 @@ def _priors(under: Surface, hair: float, clothes: float) -> Float[Tensor, "n 3"]
     p_hair = torch.maximum(p_hair, 0.8 * aloft * (1 - body))
     p_hair = p_hair * (1 - 0.95 * core * (1 - aloft)) * torch.where(low, 0.12, 1.0)
     p_hair = torch.where(body > 0.5, 0.05 + 0.1 * aloft, p_hair)
-    p_clothes = torch.where(low, 0.25 + 0.55 * aloft, 0.01 + 0.3 * aloft * (at[:, 1] < chin + 0.06))
+    p_clothes = torch.where(low, 0.25 + 0.55 * aloft, 0.01 + 0.55 * aloft * (at[:, 1] < chin + 0.06))
     p_clothes = torch.maximum(p_clothes, 0.85 * body)
     p_hair, p_clothes = p_hair * (0.1 + 0.9 * hair), p_clothes * (0.1 + 0.9 * clothes)
+    bare = _around_eyes(under)  # lashes and shadows are as dark as hair
+    p_hair, p_clothes = p_hair * (1 - bare), p_clothes * (1 - bare)
     p_skin = torch.maximum(1 - p_hair - p_clothes, torch.full_like(p_hair, 0.02))
     return torch.nn.functional.normalize(torch.stack([p_skin, p_hair, p_clothes], -1), p=1, dim=-1)
+
+
+def _around_eyes(under: Surface) -> Float[Tensor, " n"]:
+    """Returns how far splats lie about an eye, on the surface, where only brows and lashes grow."""
+    out = torch.zeros(len(under.point))
+    for side in ("left", "right"):
+        weight = under.head.regions.get(f"iris_{side}")
+        if weight is None or float(weight.sum()) == 0:
+            continue
+        eye = (under.vertices * weight[:, None]).sum(0) / weight.sum()
+        away = (under.point - eye) / torch.tensor([0.024, 0.015, 0.04])
+        out = torch.maximum(out, ((1.25 - away.norm(dim=-1)) / 0.25).clamp(0, 1))
+    return out * ((0.012 - under.height) / 0.004).clamp(0, 1)
 
 
 def _clusters(lab: Float[Tensor, "m 3"]) -> _Colours:
