@@ -153,7 +153,7 @@ def test_symmetry(person) -> None:
     for side in ("both", "left", "right"):
         even = edit(asymmetric, Symmetrise(colours=0.0, side=side))
         assert unlike(even) < 0.1 * unlike(asymmetric) + 1e-5, side
-    head = (HEAD.weights[:, 1] > 0.99)[HEAD.faces[person.binding.face]].all(1)
+    head = (HEAD.weights[:, 2] > 0.99)[HEAD.faces[person.binding.face]].all(1)
     far = head & (HEAD.template[HEAD.faces[person.binding.face], 0].mean(1).abs() > 0.02)
     even = edit(coloured, Symmetrise(shape=0.0)).gaussians.sh[:, 0].mean(-1) - g.sh[:, 0].mean(-1)
     assert abs(float(even[far & left].median() - even[far & ~left].median())) < 0.1
