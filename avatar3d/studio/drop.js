@@ -7,8 +7,13 @@
     "position:fixed;inset:12px;z-index:99999;display:none;place-items:center;pointer-events:none;border-radius:12px;" +
     "border:3px dashed #2a6fdb;background:rgba(42,111,219,.12);font:600 20px system-ui;color:#123a78";
   sign.textContent = "Drop an avatar, photo, video, sound or motion file";
-  document.addEventListener("DOMContentLoaded", () => document.body.append(sign));
-  if (document.body) document.body.append(sign);
+  // On phones viser's sheet covers two thirds of the width and of the height: let it be wide and low.
+  const style = document.createElement("style");
+  style.textContent =
+    '@media (max-width: 36em) { div[style*="width: 20em"] { width: 100vw !important; max-width: 100vw !important } ' +
+    'div[style*="max-height: 60%"] { max-height: 48% !important } }';
+  document.head.append(style);
+  document.body.append(sign);
   const files = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
   let inside = 0;
   const show = (on) => (sign.style.display = on ? "grid" : "none");

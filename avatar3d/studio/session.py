@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 _EVERY = 0.25
 """Seconds between two refreshes of the window."""
+_PHONE = 576
+"""Pixels of a canvas below which viser shows its window as a sheet at the bottom."""
 _KEEP = 20.0
 """Seconds after which changes that nobody saved are written aside."""
 
@@ -166,14 +168,22 @@ class Studio:
     def _received(self, client: Any) -> None:
         number = client.client_id
         earlier = self.stream.last
-        visitor = self.stream.join(
-            number, lambda image, quality: client.scene.set_background_image(image, "jpeg", jpeg_quality=quality)
-        )
+
+        def send(image: Any, quality: int) -> None:
+            if number in self.server.get_clients():  # a closed tab is told of a moment late
+                client.scene.set_background_image(image, "jpeg", jpeg_quality=quality)
+
+        visitor = self.stream.join(number, send)
         layers = self._layers[number] = Layers(client.scene, self.document)
         with self.desk.filling, self._view:
             view.build(self.desk, client, visitor, layers)
+        width, height = int(client.camera.image_width), int(client.camera.image_height)
+        if width < _PHONE:
+            client.gui.main_panel.minimize()  # a tap opens the sheet; it would cover the face at first
         if earlier is not None and earlier.eye is not None and len(self.stream.visitors) == 1:
             view.look_from(client, earlier.eye)  # a tab that was closed and opened anew goes on where it was
+        elif 0 < width < height:
+            view.look_from(client, facing(0, 0, zoom=max(width / height * 1.15, 0.3)))  # the head's whole width
 
         def moved(camera: Any) -> None:
             eye = view.where(camera)

@@ -1,6 +1,8 @@
 """Changes of the avatar: regions, single numbers, every kind of edit there is, words, undo and redo."""
 
+import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from avatar3d import heads
@@ -69,30 +71,46 @@ def apply(desk: Desk, *edits: Any) -> None:
 
 
 def _words(desk: Desk) -> None:
-    gui = desk.gui
+    gui, document = desk.gui, desk.document
     with gui.add_folder("In words"):
-        text = gui.add_text(
-            "Say what to change", "", multiline=True, hint="Such as: a wider nose, darker hair, +20% smile"
-        )
-        act = gui.add_button("Change it", icon="wand")
+        text = gui.add_text("Say what to change", "", multiline=True, hint="Such as: older, green eyes, a thinner nose")
+        show = gui.add_button("Show", hint="Show it and how it was understood; apply nothing yet")
+        act = gui.add_button("Apply", icon="wand")
+        told = gui.add_markdown("")
 
-    def told(value: Any, client: Any) -> None:
-        words = text.value.strip()
-        if not words:
-            raise AvatarError("write what shall change")
-        note = in_words(desk, words)
-        desk.say("Changed", note, client)
+    def asked() -> tuple[Mapping[str, Any], ...]:
+        edits, lines = in_words(text.value)
+        told.content = "\n".join(f"- {line}" for line in lines)
+        if not edits:
+            raise AvatarError("; ".join(lines) or "nothing to change in these words")
+        return edits
 
-    desk.heard(act, told)
+    def shown_first(value: Any, client: Any) -> None:
+        from avatar3d.edit import edit
+
+        document.attempt(edit(document.known(), *asked()))
+
+    desk.heard(show, shown_first)
+    desk.heard(act, lambda value, client: apply(desk, *asked()))
 
 
-def in_words(desk: Desk, words: str) -> str:
-    """Does what words say; returns how they were understood.
+def in_words(words: str) -> tuple[tuple[Mapping[str, Any], ...], list[str]]:
+    """Returns the edits that words ask for, and a line for each thing that was or was not understood.
+
+    What the grammar cannot read is compared with known phrases, where the encoder for that can be had.
 
     Raises:
-        AvatarError: They say nothing that is known.
+        AvatarError: No words.
     """
-    raise AvatarError("changes in words are not part of this build")
+    from avatar3d.edit.words import understand
+
+    if not words.strip():
+        raise AvatarError("write what shall change, such as: older, green eyes, a thinner nose")
+    heard = understand(words, encoder=False)
+    if heard.missed:
+        with contextlib.suppress(AvatarError):
+            heard = understand(words)
+    return heard.edits, heard.lines()
 
 
 def _regions(desk: Desk) -> None:

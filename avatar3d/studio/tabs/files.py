@@ -82,7 +82,7 @@ def upload(desk: Desk) -> None:
 
     def taken(value: Any, client: Any) -> None:
         file = desk.inbox.put(value.name, value.content)
-        button.value = type(value)("", b"")  # the bytes are in the inbox; the button need not hold them
+        button._impl.value = type(value)("", b"")  # the bytes are in the inbox; the button need not hold them
         take(desk, file, use.value, client)
 
     desk.heard(button, taken)

@@ -96,9 +96,12 @@ def _centre(eye: Eye) -> tuple[float, float, float]:
 
 
 def where(camera: Any) -> Eye | None:
-    """Returns the eye of viser's camera; None where it is not known yet."""
+    """Returns the eye of viser's camera; None where it is not known yet.
+
+    What a page tells before it has heard that y is up is told in other axes.
+    """
     wxyz, position = tuple(map(float, camera.wxyz)), tuple(map(float, camera.position))
-    if not any(wxyz) or not 0 < camera.fov < math.pi:
+    if not any(wxyz) or not 0 < camera.fov < math.pi or float(camera.up_direction[1]) < 0.99:
         return None
     return Eye((position[0], position[1], position[2]), (wxyz[0], wxyz[1], wxyz[2], wxyz[3]), float(camera.fov))
 
