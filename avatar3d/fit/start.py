@@ -23,6 +23,8 @@ _WIDTH, _THICKNESS = 0.62, 0.15
 _SMALLEST = 2e-5  # metres: collapsed triangles have no extent, and its logarithm must stay finite
 OPAQUE = 2.0
 """Logit of the surface, 0.88."""
+CLOSED = OPAQUE - 0.3
+"""Least logit of surface that has to stay closed."""
 _WISP = -1.4  # logit, 0.2: hair that the frames must first ask for
 _SEEN = 0.05  # share of a splat that some view must show before its colour is measured, not made up
 _BESIDE = 8  # views that decide on what stands beside the head model
@@ -41,6 +43,8 @@ class Start:
     """How far each may fade: surface that no view shows against the background stays closed."""
     facing: Float[Tensor, " n"]
     """Largest cosine between its surface and the way to a camera."""
+    lips: Bool[Tensor, " n"]
+    """Which are of the lips."""
 
 
 def rest_pose(head: HeadModel) -> Pose:
@@ -186,8 +190,11 @@ def coloured(
     points = pose_splats(gaussians, binding, None, rest, head.faces, rest_pose(head)).means
     default, marked = unseen.default_colours(head, binding), unseen.marked(head, binding)
     colours = unseen.fill(colours, shown > _SEEN, points, part, default, marked)
-    least = torch.where(outside | (gaussians.logits < OPAQUE), -torch.inf, OPAQUE - 0.3)
-    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, least, facing)
+    lips = unseen.lips(head, binding)
+    if len(views) == 1:
+        colours = unseen.without_teeth(colours, lips, shown > _SEEN, points)
+    least = torch.where(outside | (gaussians.logits < OPAQUE), -torch.inf, CLOSED)
+    return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, least, facing, lips)
 
 
 @dataclass(frozen=True)

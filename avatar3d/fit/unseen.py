@@ -20,6 +20,7 @@ _HIDDEN, PLAIN = 0.003, 0.01
 # Cosines between a surface and the best view of it, below which nothing and above which all of its colour is trusted.
 # In a photo the outline of a face is a few splats deep and holds hair, ears and background besides.
 _TRUST, _PHOTO_TRUST = (0.12, 0.3), (0.3, 0.55)
+_PALE = 0.6  # share of the lips' usual redness (red less green) under which a lip shows teeth
 
 
 def at_splats(
@@ -125,6 +126,39 @@ def fill(
     for label in (EYES, MOUTH):
         missing = (part == label) & ~seen
         result[missing] = (default[missing] * light).clamp(0, 1)
+    return result
+
+
+def lips(head: HeadModel, binding: Binding) -> Bool[Tensor, " n"]:
+    """Returns which splats lie on the lips."""
+    if "lips" not in head.regions:
+        return torch.zeros(len(binding.face), dtype=torch.bool)
+    return at_splats(head.regions["lips"].float(), head.faces, binding) > 0.3
+
+
+def without_teeth(
+    colours: Float[Tensor, "n 3"], lips: Bool[Tensor, " n"], seen: Bool[Tensor, " n"], points: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """Returns the colours with those of pale splats of the lips taken from the others there.
+
+    The rim of smiling lips is narrower than a splat, which then takes the colour of the teeth behind it, and shows it
+    when the mouth closes.
+
+    Args:
+        colours: sRGB.
+        lips: Which are of the lips.
+        seen: Which splats a frame showed.
+        points: Splats at rest in head space, metres.
+    """
+    red = colours[:, 0] - colours[:, 1]
+    if not (lips & seen).any():
+        return colours
+    pale = lips & (red < _PALE * red[lips & seen].median())
+    true = lips & seen & ~pale
+    if not pale.any() or int(true.sum()) < _NEIGHBOURS:
+        return colours
+    result = colours.clone()
+    result[pale] = _nearest_mean(points[true], colours[true], points[pale], turn=False)
     return result
 
 

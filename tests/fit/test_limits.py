@@ -1,5 +1,7 @@
 """How far splats may go."""
 
+from dataclasses import replace
+
 import torch
 
 from avatar3d.core import Binding, Gaussians
@@ -20,11 +22,12 @@ def begun() -> Start:
     binding = Binding(torch.zeros(4, dtype=torch.long), torch.full((4, 3), 1 / 3))
     part = torch.tensor([SKIN, SKIN, SKIN, HAIR])
     least = torch.tensor([1.7, 1.7, -torch.inf, 1.7])
-    return Start(gaussians, binding, part, least, facing=torch.tensor([0.9, 0.2, 0.2, 0.2]))
+    lips = torch.tensor([False, False, False, False])
+    return Start(gaussians, binding, part, least, facing=torch.tensor([0.9, 0.2, 0.2, 0.2]), lips=lips)
 
 
-def strayed(photo: bool) -> dict[str, torch.Tensor]:
-    first = begun()
+def strayed(photo: bool, first: Start | None = None) -> dict[str, torch.Tensor]:
+    first = first or begun()
     values = {name: x.clone() for name, x in vars(first.gaussians).items()}
     values["log_scales"] -= 9.0
     values["logits"] -= 9.0
@@ -48,3 +51,14 @@ def test_a_photo_holds_every_splat():
     assert (found["means"] < 1).all() and (found["sh"] < 1).all()
     assert (found["log_scales"][:3, [0, 2]] > 0).all() and (found["log_scales"] > -0.5).all()
     assert found["logits"].tolist()[2] == -7
+
+
+def test_lips_in_a_photo_stay_opaque_and_red_but_may_shrink():
+    first = replace(begun(), lips=torch.tensor([False, True, True, False]))
+    found, others = strayed(photo=True, first=first), strayed(photo=True)
+    lips = first.lips
+    assert (found["sh"][lips] < 0.2).all() and torch.equal(found["sh"][~lips], others["sh"][~lips])
+    assert (found["logits"][lips] > 1.6).all()
+    assert (found["log_scales"][lips].amin(-1) < 0).all() and (found["log_scales"][0, [0, 2]] > 0).all()
+    clip = strayed(photo=False, first=first)
+    assert all(torch.equal(clip[name], x) for name, x in strayed(photo=False).items())

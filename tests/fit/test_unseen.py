@@ -2,7 +2,7 @@
 
 import torch
 
-from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill, known
+from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill, known, without_teeth
 
 
 def test_skin_is_known_where_a_view_faced_it_and_hair_wherever_it_was_seen():
@@ -75,3 +75,16 @@ def test_nothing_seen_still_gives_colours():
     points, part, colours, default = scene()
     filled = fill(colours, torch.zeros(600, dtype=torch.bool), points, part, default)
     assert filled.isfinite().all() and (filled[part == SKIN] == default[part == SKIN]).all()
+
+
+def test_lips_do_not_keep_the_colour_of_teeth():
+    g = torch.Generator().manual_seed(3)
+    points = torch.rand(100, 3, generator=g) * 0.05
+    lips, seen = torch.arange(100) < 80, torch.ones(100, dtype=torch.bool)
+    colours = torch.tensor([0.7, 0.4, 0.4]).repeat(100, 1)
+    teeth = torch.tensor([0.9, 0.85, 0.75])
+    colours[60:] = teeth  # of lips and of what is none
+    found = without_teeth(colours, lips, seen, points)
+    assert torch.allclose(found[:80], colours[:1].expand(80, -1), atol=1e-5) and torch.equal(found[80:], colours[80:])
+    assert torch.equal(without_teeth(colours[:60], lips[:60], seen[:60], points[:60]), colours[:60])
+    assert torch.equal(without_teeth(colours, lips, ~seen, points), colours)
