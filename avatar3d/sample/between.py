@@ -8,7 +8,7 @@ import torch
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError
 from avatar3d.heads import AnnyHead
-from avatar3d.sample import layers
+from avatar3d.sample import closing, layers
 from avatar3d.sample.build import about, paint
 from avatar3d.sample.person import Person, from_json
 from avatar3d.sample.skin import canvas
@@ -43,7 +43,7 @@ def between(first: Avatar, second: Avatar, amount: float = 0.5) -> Avatar:
     layer = layers.join([p.gather(i) for p, i in zip(painted, chosen, strict=True)])
     gaussians, binding = layers.splats(layer, canvases[0].frames)
     told = {**about(mixed[0]), "source": f"avatar3d sample, {amount:g} between seeds {one.seed} and {two.seed}"}
-    return Avatar("anny", identity, gaussians, binding, about=told)
+    return Avatar("anny", identity, gaussians, binding, about=told, bearing=closing.bearing(head, identity))
 
 
 def _person(avatar: Avatar, which: str) -> Person:

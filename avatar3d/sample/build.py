@@ -9,7 +9,7 @@ import torch
 from avatar3d import heads
 from avatar3d.core import Avatar
 from avatar3d.heads import AnnyHead
-from avatar3d.sample import beard, clothes, eyes, hair, marks, shape, skin
+from avatar3d.sample import beard, closing, clothes, eyes, hair, marks, shape, skin
 from avatar3d.sample.layers import Layer, join, splats
 from avatar3d.sample.person import Person, draw
 
@@ -45,7 +45,7 @@ def build(person: Person, identity: torch.Tensor | None = None) -> Avatar:
         canvas = skin.canvas(person, head.rest(own).double().numpy())
     layer = paint(canvas)
     gaussians, binding = splats(layer, canvas.frames)
-    return Avatar("anny", own, gaussians, binding, about=about(person))
+    return Avatar("anny", own, gaussians, binding, about=about(person), bearing=closing.bearing(head, own))
 
 
 def paint(canvas: skin.Canvas) -> Layer:

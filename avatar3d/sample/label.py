@@ -1,8 +1,10 @@
 """Traits of a person from words: "young woman, red hair, freckles". English; shares the grammar of `edit --say`."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from PIL import ImageColor
@@ -10,69 +12,40 @@ from PIL import ImageColor
 from avatar3d.core import AvatarError
 from avatar3d.edit.words.grammar import Found, Read, read
 
-# Words and phrases that set traits by themselves; longer ones are looked for first.
 _PHRASES: Mapping[str, Mapping[str, Any]] = {
-    **dict.fromkeys(("woman", "girl", "lady", "female", "feminine"), {"gender": 0.03}),
-    **dict.fromkeys(("man", "boy", "guy", "gentleman", "male", "masculine"), {"gender": 0.97}),
-    "androgynous": {"gender": 0.5},
-    **dict.fromkeys(("teenager", "teenage", "teen", "adolescent"), {"age": 16.0}),
-    **dict.fromkeys(("young", "youthful"), {"age": 23.0}),
-    "adult": {"age": 35.0},
-    **dict.fromkeys(("middle-aged", "middle aged"), {"age": 48.0}),
-    **dict.fromkeys(("old", "elderly", "aged", "senior"), {"age": 74.0}),
-    **dict.fromkeys(("grandmother", "grandma", "granny"), {"age": 76.0, "gender": 0.03}),
-    **dict.fromkeys(("grandfather", "grandpa"), {"age": 76.0, "gender": 0.97}),
-    **dict.fromkeys(("african", "black man", "black woman"), {"african": 0.92}),
-    **dict.fromkeys(("asian", "east asian", "chinese", "japanese", "korean"), {"asian": 0.92}),
-    **dict.fromkeys(("caucasian", "european", "scandinavian", "nordic"), {"caucasian": 0.92}),
-    **dict.fromkeys(("bald", "bald head", "no hair", "shaved head", "hairless"), {"hair": "bald"}),
-    **dict.fromkeys(("buzz cut", "buzzcut", "crew cut", "cropped hair", "very short hair"), {"hair": "buzz"}),
-    **dict.fromkeys(("short hair", "short-haired"), {"hair": "short"}),
-    **dict.fromkeys(("side parting", "swept hair", "swept back hair", "quiff"), {"hair": "swept"}),
-    **dict.fromkeys(("curly hair", "curly", "curls"), {"hair": "curly"}),
-    "afro": {"hair": "afro"},
-    **dict.fromkeys(("bob", "bob cut", "chin-length hair", "medium hair"), {"hair": "bob"}),
-    **dict.fromkeys(("long hair", "long-haired"), {"hair": "long"}),
-    **dict.fromkeys(("wavy hair", "wavy", "long wavy hair"), {"hair": "wavy"}),
-    **dict.fromkeys(("bun", "hair in a bun", "hair bun", "updo"), {"hair": "bun"}),
-    **dict.fromkeys(("ponytail", "pony tail"), {"hair": "ponytail"}),
-    **dict.fromkeys(("fringe", "bangs"), {"fringe": 1.0}),
-    **dict.fromkeys(("receding hairline", "receding hair", "receding"), {"receding": 0.8}),
-    **dict.fromkeys(("bearded", "beard", "full beard"), {"beard": "full"}),
-    **dict.fromkeys(("stubble", "stubbly", "unshaven"), {"beard": "stubble"}),
-    **dict.fromkeys(("moustache", "mustache"), {"beard": "moustache"}),
-    "goatee": {"beard": "goatee"},
-    **dict.fromkeys(("clean-shaven", "clean shaven", "no beard", "beardless", "without a beard", "shaven"), {"beard": "none"}),
-    **dict.fromkeys(("freckles", "freckled", "freckly"), {"freckles": 0.75}),
-    **dict.fromkeys(("no freckles", "without freckles"), {"freckles": 0.0}),
-    **dict.fromkeys(("moles", "mole"), {"moles": 0.9}),
-    **dict.fromkeys(("wrinkles", "wrinkled", "wrinkly"), {"wrinkles": 0.85}),
-    **dict.fromkeys(("no wrinkles", "without wrinkles", "smooth skin"), {"wrinkles": 0.0}),
-    **dict.fromkeys(("bushy brows", "bushy eyebrows", "thick brows", "thick eyebrows"), {"brows": 0.95}),
-    **dict.fromkeys(("thin brows", "thin eyebrows", "fine eyebrows"), {"brows": 0.12}),
-    **dict.fromkeys(("rosy cheeks", "ruddy", "rosy", "flushed"), {"redness": 0.95}),
-    **dict.fromkeys(("make-up", "makeup", "made up"), {"lipstick": 0.7, "shadow": 0.7}),
-    **dict.fromkeys(("no make-up", "no makeup", "without make-up"), {"lipstick": 0.0, "shadow": 0.0}),
-    **dict.fromkeys(("eyeshadow", "eye shadow", "eyeliner"), {"shadow": 0.8}),
-    "lipstick": {"lipstick": 0.8},
-    **dict.fromkeys(("t-shirt", "tshirt"), {"clothes": "tshirt"}),
-    **dict.fromkeys(("sweater", "pullover", "jumper"), {"clothes": "sweater"}),
-    "shirt": {"clothes": "shirt"},
-    **dict.fromkeys(("v-neck", "vneck"), {"clothes": "vneck"}),
-    **dict.fromkeys(("turtleneck", "turtle neck", "polo neck"), {"clothes": "turtleneck"}),
-    **dict.fromkeys(("pale skin", "fair skin", "pale", "light skin", "white skin"), {"melanin": 0.06}),
-    **dict.fromkeys(("olive skin", "tanned skin", "tanned", "tan"), {"melanin": 0.38}),
-    **dict.fromkeys(("brown skin",), {"melanin": 0.62}),
-    **dict.fromkeys(("dark skin", "dark-skinned", "black skin"), {"melanin": 0.82}),
-    **dict.fromkeys(("fat", "overweight", "heavy", "chubby", "plump", "obese"), {"weight": 0.92}),
-    **dict.fromkeys(("thin", "slim", "skinny", "lean", "slender"), {"weight": 0.12}),
-    **dict.fromkeys(("muscular", "athletic", "strong"), {"muscle": 0.9}),
-}  # fmt: skip
+    phrase: traits
+    for traits, phrases in json.loads(files("avatar3d.sample").joinpath("data/label.json").read_text(encoding="utf-8"))
+    for phrase in phrases
+}
+"""Words and phrases that set traits by themselves."""
 _COLOURED = {"hair": "hair_colour", "iris": "eyes", "lips": "lips", "clothes": "fabric"}
 _YEARS = re.compile(r"(?:aged |age )?(\d+)(?:[ -]*years?[ -]old| years?| y/?o|)$")
 _DECADES = re.compile(r"in (?:her|his|their) (early |mid |late )?(\w+?)s$")
-_TENS = {"twenti": 20, "thirti": 30, "forti": 40, "fifti": 50, "sixti": 60, "seventi": 70, "eighti": 80}
-_NOTHING = frozenset("a an the with and of person face head in her his hair eyes skin who has wearing portrait".split())
+_TENS = {"twentie": 20, "thirtie": 30, "fortie": 40, "fiftie": 50, "sixtie": 60, "seventie": 70, "eightie": 80}
+_LENGTHS = {"long": "long", "short": "short", "curly": "curly", "wavy": "wavy", "medium": "bob"}
+_NOTHING = frozenset(
+    (
+        "a",
+        "an",
+        "the",
+        "with",
+        "and",
+        "of",
+        "person",
+        "face",
+        "head",
+        "in",
+        "her",
+        "his",
+        "hair",
+        "eyes",
+        "skin",
+        "who",
+        "has",
+        "wearing",
+        "portrait",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +92,10 @@ def _part(text: str) -> tuple[dict[str, Any], str]:
         if f" {phrase} " in left:
             out = {**_PHRASES[phrase], **out}
             left = left.replace(f" {phrase} ", " ")
+    if "hair" in left.split() and "hair" not in out:  # "long black hair"
+        for word in [w for w in left.split() if w in _LENGTHS]:
+            out["hair"] = _LENGTHS[word]
+            left = left.replace(f" {word} ", " ")
     words = [w for w in left.split() if w not in _NOTHING]
     return out, " ".join(words) if not _said_by_colour(text, out, words) else ""
 

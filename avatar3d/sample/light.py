@@ -1,4 +1,4 @@
-"""The light that sampled heads are painted in: soft, as for a portrait, with the shadows that heads throw on themselves."""
+"""The light that sampled heads are painted in: soft as for a portrait, with the shadows of a head on itself."""
 
 import functools
 import math

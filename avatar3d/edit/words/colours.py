@@ -66,13 +66,10 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
     "skin": _SKIN,
 }
 _ONLY = {
-    **dict.fromkeys(
-        ("blond", "blonde", "brunette", "redhead", "redheaded", "red-haired", "brown-haired", "black-haired", "grey-haired", "gray-haired",
-         "fair-haired", "ginger", "auburn"),
-        "hair",
-    ),
+    **dict.fromkeys(("blond", "blonde", "brunette", "ginger", "auburn", "fair-haired", "brown-haired"), "hair"),
+    **dict.fromkeys(("redhead", "redheaded", "red-haired", "black-haired", "grey-haired", "gray-haired"), "hair"),
     **dict.fromkeys(("blue-eyed", "green-eyed", "brown-eyed", "hazel"), "iris"),
-}  # fmt: skip
+}
 _SHADES = {"dark": 0.62, "deep": 0.7, "light": 1.35, "pale": 1.45, "bright": 1.2}
 _NOT_COLOURS = frozenset(("tan",))
 

@@ -4,27 +4,12 @@ import re
 from dataclasses import dataclass, field, replace
 
 from avatar3d.edit.words import colours, lexicon
-from avatar3d.edit.words.lexicon import AMOUNTS, KEEP, LESS, MEASURES, MORE, NUMBERS, PARTS, SIDES, STOP
+from avatar3d.edit.words.lexicon import AMOUNTS, IDIOMS, KEEP, LESS, MEASURES, MORE, NUMBERS, PARTS, SIDES, STOP
 from avatar3d.edit.words.motions import motion
 
 _SPLIT = re.compile(r"\s*(?:[,;.!?]|\band\b|\bbut\b|\bplus\b|\bthen\b|\balso\b|&)\s*")
 _TOKEN = re.compile(r"#[0-9a-f]{6}|#[0-9a-f]{3}|\d+(?:\.\d+)?|\.\d+|%|[a-z]+(?:['’-][a-z]+)*")
 _LONGEST = 5  # words in the longest phrase of the lexicon
-_IDIOMS: dict[str, tuple[str, int]] = {
-    **dict.fromkeys(("lose weight", "lose some weight", "drop weight", "lose a few kilos", "lose kilos"), ("weight", -1)),
-    **dict.fromkeys(("put on weight", "gain weight", "put on a few kilos", "gain some weight"), ("weight", 1)),
-    **dict.fromkeys(("close-set", "close set", "closer together", "close together", "nearer together"), ("eyes_distance", -1)),
-    **dict.fromkeys(("wide-set", "further apart", "farther apart", "far apart", "wider apart"), ("eyes_distance", 1)),
-    **dict.fromkeys(("stick out", "sticking out", "stand out", "that stand off", "protruding ears"), ("ears_wing", 1)),
-    **dict.fromkeys(("pin back", "pin the ears back", "pinned back", "flat ears"), ("ears_wing", -1)),
-    **dict.fromkeys(("doe eyes", "doe-eyed"), ("eyes_size", 1)),
-    **dict.fromkeys(("bags under the eyes", "bags under her eyes", "bags under his eyes"), ("eye_bags", 1)),
-    **dict.fromkeys(("high cheekbones", "higher cheekbones"), ("cheeks_height", 1)),
-    **dict.fromkeys(("heavy brow ridge",), ("brows_forward", 1)),
-    **dict.fromkeys(("hump on the nose", "bump on the nose", "bump on the nose bridge", "hump"), ("nose_hump", 1)),
-    **dict.fromkeys(("turn back the clock", "younger looking"), ("age", -1)),
-    **dict.fromkeys(("point up", "points up", "pointing up"), ("nose_tip_height", 1)),
-}  # fmt: skip
 _MOVES = {"up": ("height", 1), "down": ("height", -1), "forward": ("forward", 1), "back": ("forward", -1)}
 """Where a part goes: "bring the brows down"."""
 
@@ -122,8 +107,8 @@ def _taken(clause: _Clause, phrase: str, words: list[str], at: int) -> bool:
     """Notes what a phrase means; returns whether it means anything."""
     if phrase in KEEP:
         clause.keep = True
-    elif phrase in _IDIOMS:
-        clause.ops.append(_IDIOMS[phrase])
+    elif phrase in IDIOMS:
+        clause.ops.append(IDIOMS[phrase])
     elif phrase in AMOUNTS and phrase not in lexicon.measures():
         clause.factor *= AMOUNTS[phrase]
     elif phrase in PARTS and phrase != "top":
@@ -234,7 +219,7 @@ def _measured(clause: _Clause, amount: float, value: float | None) -> list[Found
                     sign, amount = 1, 0.2
                 out.append(Found(table[measure], sign * clause.flip * inverse, amount))
     if not out and not clause.parts:
-        sole = {m: o for m, o in (("thickness", "weight"), ("symmetric", "symmetry"))}
+        sole = {"thickness": "weight", "symmetric": "symmetry"}
         out += [Found(sole[m], s * clause.flip, amount) for m, s in measures if m in sole]
     wanted = list(dict.fromkeys(clause.ops))
     if not out and not clause.parts and not wanted:  # "heavier", of nothing, is the person
