@@ -190,9 +190,10 @@ def coloured(
     points = pose_splats(gaussians, binding, None, rest, head.faces, rest_pose(head)).means
     default, marked = unseen.default_colours(head, binding), unseen.marked(head, binding)
     colours = unseen.fill(colours, shown > _SEEN, points, part, default, marked)
-    lips = unseen.lips(head, binding)
+    lips = unseen.on(head, "lips", binding)
     if len(views) == 1:
         colours = unseen.without_teeth(colours, lips, shown > _SEEN, points)
+        colours = unseen.without_eyes(colours, unseen.on(head, "lids", binding), shown, facing, points)
     least = torch.where(outside | (gaussians.logits < OPAQUE), -torch.inf, CLOSED)
     return Start(replace(gaussians, sh=((colours - 0.5) / SH0)[:, None]), binding, part, least, facing, lips)
 

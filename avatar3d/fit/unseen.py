@@ -21,6 +21,8 @@ _HIDDEN, PLAIN = 0.003, 0.01
 # In a photo the outline of a face is a few splats deep and holds hair, ears and background besides.
 _TRUST, _PHOTO_TRUST = (0.12, 0.3), (0.3, 0.55)
 _PALE = 0.6  # share of the lips' usual redness (red less green) under which a lip shows teeth
+_ODD = 0.12  # from the usual brightness of lids: lashes, the white and the iris are farther from it
+_PLAIN_LID, _LID_FACING = 0.2, 0.4  # share of a lid's splat and cosine from which a photo shows the lid itself
 
 
 def at_splats(
@@ -129,11 +131,11 @@ def fill(
     return result
 
 
-def lips(head: HeadModel, binding: Binding) -> Bool[Tensor, " n"]:
-    """Returns which splats lie on the lips."""
-    if "lips" not in head.regions:
+def on(head: HeadModel, region: str, binding: Binding) -> Bool[Tensor, " n"]:
+    """Returns which splats lie on a region of the head; none where the head does not name it."""
+    if region not in head.regions:
         return torch.zeros(len(binding.face), dtype=torch.bool)
-    return at_splats(head.regions["lips"].float(), head.faces, binding) > 0.3
+    return at_splats(head.regions[region].float(), head.faces, binding) > 0.3
 
 
 def without_teeth(
@@ -154,11 +156,41 @@ def without_teeth(
     if not (lips & seen).any():
         return colours
     pale = lips & (red < _PALE * red[lips & seen].median())
-    true = lips & seen & ~pale
-    if not pale.any() or int(true.sum()) < _NEIGHBOURS:
+    return _as_others(colours, pale, lips & seen & ~pale, points)
+
+
+def without_eyes(
+    colours: Float[Tensor, "n 3"],
+    lids: Bool[Tensor, " n"],
+    shown: Float[Tensor, " n"],
+    facing: Float[Tensor, " n"],
+    points: Float[Tensor, "n 3"],
+) -> Float[Tensor, "n 3"]:
+    """Returns the colours with those of the folded parts of open lids taken from the parts in plain view.
+
+    They begin with what lies beside them, the white of the eye and the iris, and would show it when the lids close.
+
+    Args:
+        colours: sRGB.
+        lids: Which are of the lids.
+        shown: Share of each that a view shows.
+        facing: Cosine between its surface and the way to the camera.
+        points: Splats at rest in head space, metres.
+    """
+    plain = lids & (shown > _PLAIN_LID) & (facing > _LID_FACING)
+    if not plain.any():
+        return colours
+    bright = colours.mean(-1)
+    odd = lids & ((bright - bright[plain].median()).abs() > _ODD)
+    return _as_others(colours, odd, plain & ~odd, points)
+
+
+def _as_others(colours: Tensor, wrong: Tensor, right: Tensor, points: Tensor) -> Tensor:
+    """Returns the colours with the wrong ones made up from the right ones near them, where there are enough."""
+    if not wrong.any() or int(right.sum()) < _NEIGHBOURS:
         return colours
     result = colours.clone()
-    result[pale] = _nearest_mean(points[true], colours[true], points[pale], turn=False)
+    result[wrong] = _nearest_mean(points[right], colours[right], points[wrong], turn=False)
     return result
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill, known, without_teeth
+from avatar3d.fit.unseen import CLOTHES, EYES, HAIR, MOUTH, SKIN, fill, known, without_eyes, without_teeth
 
 
 def test_skin_is_known_where_a_view_faced_it_and_hair_wherever_it_was_seen():
@@ -88,3 +88,16 @@ def test_lips_do_not_keep_the_colour_of_teeth():
     assert torch.allclose(found[:80], colours[:1].expand(80, -1), atol=1e-5) and torch.equal(found[80:], colours[80:])
     assert torch.equal(without_teeth(colours[:60], lips[:60], seen[:60], points[:60]), colours[:60])
     assert torch.equal(without_teeth(colours, lips, ~seen, points), colours)
+
+
+def test_lids_do_not_keep_the_colour_of_eyes():
+    g = torch.Generator().manual_seed(4)
+    points = torch.rand(100, 3, generator=g) * 0.03
+    lids = torch.arange(100) < 90
+    colours = torch.tensor([0.6, 0.5, 0.45]).repeat(100, 1)
+    colours[50:70], colours[70:] = 0.95, 0.1  # the white and the iris
+    shown, facing = torch.full((100,), 0.5), torch.full((100,), 0.9)
+    facing[50:] = 0.1
+    found = without_eyes(colours, lids, shown, facing, points)
+    assert torch.allclose(found[:90], colours[:1].expand(90, -1), atol=1e-5) and (found[90:] == 0.1).all()
+    assert torch.equal(without_eyes(colours, lids, shown, torch.zeros(100), points), colours)
