@@ -1,4 +1,4 @@
-"""Another shape under the splats of an avatar: those near the surface ride on it, hair and the like drift with it."""
+"""Another shape under the splats of an avatar: skin moves as asked, hair and the like drift with what is around."""
 
 from dataclasses import replace
 
@@ -12,8 +12,9 @@ from avatar3d.core import Avatar, Gaussians
 from avatar3d.render.path import neutral
 from avatar3d.rig.frames import face_frames
 
-_NEAR, _FAR = 3e-3, 12e-3
-"""Metres from a splat's triangle up to which it rides on it, and from which it drifts with the shape around it."""
+_TIED, _NEAR, _FAR = 1e-5, 3e-3, 12e-3
+"""Metres from its point on the mesh below which a splat is part of it, up to which it moves as that point does, and
+from which it drifts with the shape around it."""
 _AROUND, _NEIGHBOURS = 4e-3, 24
 """Least reach (standard deviation, metres) and number of the vertices whose moves a drifting splat follows."""
 
@@ -21,9 +22,10 @@ _AROUND, _NEIGHBOURS = 4e-3, 24
 def reshaped(avatar: Avatar, identity: Float[Tensor, " s"], shape: Float[Tensor, "v 3"]) -> Avatar:
     """Returns the avatar in another shape.
 
-    A splat keeps its place in the frame of its triangle. For hair, far from the triangle it hangs on, that would turn a
-    small tilt of the triangle into a leap: what is farther than a few millimetres is moved by the mean move of the
-    vertices around it instead, and keeps its size and direction.
+    A splat moves as the point of the mesh does that it is tied to, and turns with its triangle. In its triangle's frame
+    alone it would swing: where skin lies a millimetre off the mesh, a nose that was to get wider by 2 mm got wider by
+    1.5, and hair leapt. Hair is moved by the mean move of the vertices around it, and keeps its size and direction.
+    Splats of triangles that stay are not touched.
 
     Args:
         avatar: Who.
@@ -36,22 +38,20 @@ def reshaped(avatar: Avatar, identity: Float[Tensor, " s"], shape: Float[Tensor,
     old, new = head.vertices(avatar.identity, pose), changed.vertices(identity, pose)
     g = avatar.gaussians
     before = rig.pose(g, avatar.binding, None, old, head.faces, pose)
-    anchors = _anchors(avatar, head.faces, old)
+    anchors, moved = (_anchors(avatar, head.faces, v) for v in (old, new - old))
     away = (before.means - anchors).norm(dim=-1)
-    loose = ((away - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
-    some = (loose > 0).nonzero()[:, 0]
+    touched = (new != old).any(-1)[head.faces].any(-1)[avatar.binding.face]
+    some = (touched & (away > _TIED)).nonzero()[:, 0]
     if not len(some):
         return out
     part = replace(avatar, gaussians=g.gather(some), binding=avatar.binding.gather(some))
-    place = before.means[some]
-    drift = place + _moves_around(place, away[some], old, new - old)
+    place, loose = before.means[some], ((away[some, None] - _NEAR) / (_FAR - _NEAR)).clamp(0, 1)
+    means = place + torch.lerp(moved[some], _moves_around(place, away[some], old, new - old), loose)
     after = rig.pose(part.gaussians, part.binding, None, new, head.faces, pose)
-    share = loose[some][:, None]
-    means = torch.lerp(after.means, drift, share)
-    log_scales = torch.lerp(after.log_scales, before.log_scales[some], share)
+    log_scales = torch.lerp(after.log_scales, before.log_scales[some], loose)
     turned = before.quats[some]
     same = (turned * after.quats).sum(-1, keepdim=True).sign()
-    quats = torch.nn.functional.normalize(torch.lerp(after.quats, turned * same, share), dim=-1)
+    quats = torch.nn.functional.normalize(torch.lerp(after.quats, turned * same, loose), dim=-1)
     return replace(out, gaussians=_bound(g, some, (means, quats, log_scales), _frames(part, new, head.faces)))
 
 

@@ -23,18 +23,22 @@ caricature: one of them moves the crown by 5 cm."""
 _BODY = ("neck_", "torso_", "shoulders_", "arms_")
 _CORNER, _CORNER_REACH, _CORNER_MOVE = (0.058, -0.083, -0.042), 0.018, 6e-3
 """Corner of the jaw, standard deviation of what moves with it, how far; metres."""
-_KEPT: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("eyes_", "eye_bags"), "brows"),
-    (("cheeks_",), "nose"),
-    (("jaw_angle", "chin_", "neck_width", "neck_depth", "neck_girth", "head_fat"), "ears"),
-    (("neck_depth", "neck_girth"), "chin"),
-    (("nose_forward",), "cheeks"),
-    (("nose_forward", "nose_height"), "lips"),
-    (("nose_bridge_width",), "lids"),
+_KEPT: tuple[tuple[tuple[str, ...], str, float], ...] = (
+    (("eyes_", "eye_bags"), "brows", 4e-3),
+    (("cheeks_",), "nose", 2e-3),
+    (("jaw_angle", "chin_", "neck_width", "neck_depth", "neck_girth", "head_fat"), "ears", 2e-3),
+    (("neck_depth", "neck_girth"), "chin", 2e-3),
+    (("nose_forward",), "cheeks", 2e-3),
+    (("nose_forward", "nose_height", "nose_base"), "lips", 5e-3),
+    (("nose_bridge_width",), "lids", 2e-3),
+    (("mouth_width", "mouth_volume", "lip_upper", "laugh_lines"), "nose", 2e-3),
 )
-"""Regions that shapes (by the beginnings of their names) leave alone where MakeHuman's targets move them along."""
-_CLEAR, _FADE = 2e-3, 7e-3
-"""Metres around such a region that are left alone, too, and over which a shape then grows to its full strength."""
+"""Regions that shapes (by the beginnings of their names) leave alone where MakeHuman's targets move them along, and
+metres around them that are left alone, too."""
+_FADE = 6e-3
+"""Metres over which a shape then grows to its full strength."""
+_PHILTRUM = -0.05
+"""Height below which the region of the nose is upper lip, metres."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,12 @@ def _read() -> dict[str, Float[Tensor, "v 3"]]:
 def _away(head: AnnyHead, name: str) -> Float[Tensor, "v 1"]:
     """Returns how strongly a shape acts on each vertex: 0 in regions that it leaves alone, 1 away from them."""
     out = torch.ones(len(head.template), 1)
-    for starts, region in _KEPT:
+    for starts, region, clear in _KEPT:
         if name.startswith(starts):
             kept = head.template[head.regions[region] > 0.5]
-            t = ((torch.cdist(head.template, kept).amin(1) - _CLEAR) / _FADE).clamp(0, 1)
+            if region == "nose":
+                kept = kept[kept[:, 1] > _PHILTRUM]
+            t = ((torch.cdist(head.template, kept).amin(1) - clear) / _FADE).clamp(0, 1)
             out *= (t * t * (3 - 2 * t))[:, None]
     return out
 

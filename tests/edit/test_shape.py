@@ -76,7 +76,7 @@ def test_sliders_are_linear_on_any_person(person, name, amount) -> None:
 
 
 def test_splats_follow_the_surface(person) -> None:
-    """On the skin they ride on their triangles to the bit; loose ones drift, and none leaps."""
+    """On the mesh they ride on their triangles to the bit; those off it move as it does, and none leaps."""
     edited = edit(person, Shape({"ears_wing": 1.0, "nose_tip_height": 1.0, "age": 20.0}))
     near = torch.ones(len(person.gaussians), dtype=torch.bool)
     near[::3] = False
