@@ -57,6 +57,8 @@ class Drive(Command):
     """The person in `--video` is the avatar's: keep identity and focal length, take values over as they are."""
     motion: Path | None = None
     """Live Link Face's .csv, ARKit .json, a track or an avatar (.a3d)."""
+    flip: str = ""
+    """Angles that a .csv of another program counts the other way than the app: `yaw,roll`, `pitch`."""
     live: str | None = None
     """`mic`, `camera`, or a file that stands in for either: drive a page on this machine in real time."""
     port: int = 8765

@@ -148,7 +148,7 @@ def _played(
 def _taken(given: "Drive", source: str, avatar: Avatar | None, options: RetargetOptions, console: Console) -> Played:
     if source == "motion":
         sound = None if given.audio is None else open_sound(given.audio)
-        motion = motions.read(given.motion or "")
+        motion = motions.read(given.motion or "", flip=given.flip)
         return perform.of_motion(recentred(motion) if given.recentre else motion, avatar, options, sound, given.fps)
     if source == "video":
         path = given.video or Path()

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 APP_FPS = 60.0
 """What the app records at, and what is assumed of a file whose times do not tell."""
 _NOMINAL = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)  # rates that time codes count in
+_AGAINST = -0.5  # correlation; the app's own files have 0.9 and more
 _COMMON = (24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50, 60000 / 1001, 60, 90, 100, 120)
 _TIME = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d*)?)$")
 _ANGLES = tuple(f"{part}{axis}" for part in ("Head", "LeftEye", "RightEye") for axis in ("Yaw", "Pitch", "Roll"))
@@ -46,16 +47,18 @@ NAMES: tuple[str, ...] = tuple(
 )
 """ARKit's names in the order of the app's columns."""
 HEADER = ",".join(("Timecode", "BlendShapeCount", *(n[0].upper() + n[1:] for n in NAMES), *_ANGLES))
+FLIPS = ("yaw", "pitch", "roll")
 _COUNT = len(NAMES) + len(_ANGLES)
 
 
-def parse(path: Path, text: str, fps: float | None) -> Curves:
+def parse(path: Path, text: str, fps: float | None, flip: tuple[str, ...] = ()) -> Curves:
     """Returns the curves in a CSV; columns are found by name, whatever their order, case and underscores.
 
     Args:
         path: The file, for messages.
         text: Its contents.
         fps: Frames a second, overriding what the time codes say.
+        flip: Which of `FLIPS` the file counts the other way than the app does.
 
     Raises:
         AvatarError: Names the line and column that is wrong.
@@ -89,6 +92,8 @@ def parse(path: Path, text: str, fps: float | None) -> Curves:
     if np.abs(angles).max() > np.pi:
         _log.warning("%s: its angles go to %.0f: taken as degrees", path, np.abs(angles).max())
         angles = np.radians(angles)
+    angles[..., [FLIPS.index(axis) for axis in flip]] *= -1
+    _doubt(str(path), weights, angles)
     turns = angles_to_rotvec(angles)
     rate, times = _rate(names, rows, fps)
     curves = Curves(weights, turns[:, 0], _eyes(weights, turns[:, 1:]), rate)
@@ -158,6 +163,19 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _doubt(where: str, weights: np.ndarray, angles: Float[np.ndarray, "t 3 3"]) -> None:
+    """Warns where the eyes' angles turn against their weights: then the head's may be of another sign, too."""
+    said = rotvec_to_angles(gaze(weights))
+    for axis in (0, 1):
+        told, shown = angles[:, 1:, axis], said[..., axis]
+        size = float(np.sqrt((told**2).sum() * (shown**2).sum()))
+        if size > 1e-3 and float((told * shown).sum()) < _AGAINST * size:
+            _log.warning(
+                "%s: %s of the eyes goes against their weights, so another program than the app wrote it; if the head "
+                "turns the wrong way, flip %s", where, FLIPS[axis], "yaw and roll" if axis == 0 else "pitch",
+            )  # fmt: skip
 
 
 def _eyes(weights: np.ndarray, turns: Float[np.ndarray, "t 2 3"]) -> Float[np.ndarray, "t 2 3"]:

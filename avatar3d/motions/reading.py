@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from avatar3d import store
-from avatar3d.core import AvatarError, Motion
+from avatar3d.core import AvatarError, Motion, first_of
 from avatar3d.heads import ARKIT
 from avatar3d.motions import blendjson, livelink
 from avatar3d.motions.curves import Curves, to_motion
@@ -16,7 +16,7 @@ _BYTES = 2 << 30
 SUFFIXES = (".csv", ".json", ".a3d")
 
 
-def read(path: Path | str, fps: float | None = None) -> Motion:
+def read(path: Path | str, fps: float | None = None, flip: str = "") -> Motion:
     """Returns the motion in a file, on the default head.
 
     A `.csv` is Live Link Face's, a `.json` ARKit weights in one of several layouts (docs/driving.md), an `.a3d` a track
@@ -27,6 +27,8 @@ def read(path: Path | str, fps: float | None = None) -> Motion:
     Args:
         path: The file.
         fps: Frames a second, overriding the file's.
+        flip: Of a `.csv` that another program wrote: angles that it counts the other way than the app, such as
+            `yaw,roll` (the app's yaw is positive to the person's right).
 
     Raises:
         AvatarError: What is wrong, with the line and column or the frame.
@@ -38,15 +40,16 @@ def read(path: Path | str, fps: float | None = None) -> Motion:
     """
     path = Path(path)
     if path.suffix.lower() == ".a3d":
+        _flips(path, flip)
         motion = _stored(path)
         pose = motion.pose
         if motion.names != ARKIT:
             raise AvatarError(f"{path}: its expressions are not the 52 of ARKit in alphabetical order")
         return replace(motion, pose=replace(pose, soft=None), fps=fps or motion.fps)
-    return to_motion(read_curves(path, fps))
+    return to_motion(read_curves(path, fps, flip))
 
 
-def read_curves(path: Path | str, fps: float | None = None) -> Curves:
+def read_curves(path: Path | str, fps: float | None = None, flip: str = "") -> Curves:
     """Returns what `read` does as double-precision arrays, with the head's turn relative to its torso in one piece.
 
     Raises:
@@ -74,8 +77,18 @@ def read_curves(path: Path | str, fps: float | None = None) -> Curves:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise AvatarError(f"{path}: not a text file that can be read ({error})") from error
-    parse = blendjson.parse if kind == ".json" else livelink.parse
-    return parse(path, text, fps)
+    flips = _flips(path, flip)
+    return blendjson.parse(path, text, fps) if kind == ".json" else livelink.parse(path, text, fps, flips)
+
+
+def _flips(path: Path, flip: str) -> tuple[str, ...]:
+    """Returns the axes in a list such as `yaw,roll`."""
+    wanted = tuple(dict.fromkeys(part.strip() for part in flip.split(",") if part.strip()))
+    for axis in wanted:
+        first_of(livelink.FLIPS, axis)
+    if wanted and path.suffix.lower() != ".csv":
+        raise AvatarError(f"{path}: angles to flip are those of .csv files")
+    return wanted
 
 
 def _stored(path: Path) -> Motion:

@@ -256,3 +256,23 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     path.write_text(text, encoding="utf-8", errors="ignore")
     with contextlib.suppress(AvatarError):
         motions.read(path)
+
+
+def test_another_program_s_signs_are_doubted_and_flipped(tmp_path: Path, caplog) -> None:
+    """Files of programs that do not count yaw as the app does: a warning, and a way to read them."""
+    path = tmp_path / "other.csv"
+    looks = {"eyeLookInLeft": 0.4, "eyeLookOutRight": 0.4}  # to the right
+    row = app_row("0", **looks, LeftEyeYaw=-0.2, RightEyeYaw=-0.2, HeadYaw=-0.3, HeadRoll=0.1)
+    path.write_text("\n".join([APP, row, row, row]))
+    plain = motions.read(path).pose.joints[:, :2].sum(1)
+    assert "flip yaw and roll" in caplog.text
+    flipped = motions.read(path, flip="yaw, roll").pose.joints[:, :2].sum(1)
+    torch.testing.assert_close(flipped, plain * torch.tensor([1.0, -1.0, -1.0]), atol=1e-6, rtol=0)
+    caplog.clear()
+    motions.read(path, flip="yaw")
+    assert not caplog.text
+    for flip, told in (("jaw", "yaw"), ("pitch,rol", "roll")):
+        with pytest.raises(AvatarError, match=told):
+            motions.read(path, flip=flip)
+    with pytest.raises(AvatarError, match=r"\.csv"):
+        motions.read(tmp_path / "a.a3d", flip="yaw")

@@ -143,3 +143,18 @@ def test_what_python_refuses_the_player_refuses(opened, small, tmp_path) -> None
             "([t, n]) => { try { player.loadMotion(t, n); } catch (e) { return e.message; } }", [text, name]
         )
         assert said[name] in (told or ""), name
+
+
+def test_a_head_that_turns_the_wrong_way_is_told_and_turned(opened, small, tmp_path) -> None:
+    looks = dict.fromkeys(_ANGLES, 0.0) | {"LeftEyeYaw": -0.2, "RightEyeYaw": -0.2, "HeadYaw": -0.3, "HeadPitch": 0.1}
+    rows = [dict.fromkeys(_NAMES, 0.0) | {"EyeLookInLeft": 0.4, "EyeLookOutRight": 0.4} | looks for _ in range(4)]
+    path = tmp_path / "other.csv"
+    path.write_text(_text(rows))
+    page = opened(small, "", (740, 300))
+    page.drop(path)
+    page.until("() => document.querySelector('.toast').textContent.includes('the other way')")
+    page.page.locator("#tab-Takes").click()
+    page.page.get_by_role("button", name="Turn the head the other way").click()
+    found = np.reshape(page.call("() => [...player.motion.joints]"), (4, -1, 3))
+    truth = motions.read(path, flip="yaw,roll").pose.joints.numpy()
+    np.testing.assert_allclose(found[:, :2], truth[:, :2], atol=2e-6)

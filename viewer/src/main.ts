@@ -73,6 +73,7 @@ function facade(player: Player, ui: Interface, ready: Promise<boolean>) {
     view: (name: Parameters<Player["view"]>[0]) => player.view(name),
     background: (what: string | Blob) => player.background(what),
     loadMotion: (text: string, name = "motion.csv") => player.loadMotion(text, name),
+    mirrorTurns: () => player.mirrorTurns(),
     saveMotion: (kind: "csv" | "json" = "csv") => player.saveMotion(kind),
     /** Starts or ends a take; an ended one plays. */
     take: () => ui.takes.toggle(),

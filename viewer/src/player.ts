@@ -165,13 +165,29 @@ export class Player extends EventTarget {
   /** Loads a motion: Live Link Face CSV or ARKit JSON. */
   loadMotion(text: string, name: string): void {
     const performer = this.need();
-    const { motion, missing } = readMotion(text, name, performer.header, this.gaze);
+    const { motion, missing, doubt } = readMotion(text, name, performer.header, this.gaze);
     performer.use(motion);
     this.motionName = name;
     if (missing.length) this.tell("note", `${name}: ${missing.length} columns are of nothing this head has`);
+    if (doubt) this.tell("note", `${name}: its eyes turn against their weights; if the head does so, too, turn it the other way (Takes)`);
     this.seek(0);
     this.play();
     this.tell("motion");
+  }
+
+  /** Turns and tilts the head the other way in the motion on the timeline: files of some programs count so. */
+  mirrorTurns(): void {
+    const { motion, header } = this.need();
+    if (!motion) throw new Error("there is no motion to turn");
+    const joints = motion.joints.slice(), j = header.joints.length;
+    for (const name of ["neck", "head"])
+      for (let t = 0, at = 3 * header.joints.indexOf(name); t < motion.frames; t++, at += 3 * j) {
+        joints[at + 1] *= -1;
+        joints[at + 2] *= -1;
+      }
+    this.need().use({ ...motion, joints });
+    this.tell("motion");
+    this.changed();
   }
 
   /** Plays a motion that was made here; what was set by hand is released. */

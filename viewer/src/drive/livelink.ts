@@ -68,6 +68,22 @@ export function fromCsv(text: string, name: string, known: Set<string>): Table {
   };
 }
 
+/** Whether the eyes' angles turn against what the weights say: then another program wrote the file, with other signs. */
+export function against(eyes: number[][], said: number[][]): boolean {
+  return [0, 1].some((c) => {
+    let told = 0, shown = 0, both = 0;
+    eyes.forEach((row, t) =>
+      [c, c + 3].forEach((i) => {
+        told += row[i] ** 2;
+        shown += said[t][i] ** 2;
+        both += row[i] * said[t][i];
+      }),
+    );
+    const size = Math.sqrt(told * shown);
+    return size > 1e-3 && both < -0.5 * size; // the app's own files agree to 0.9 and more
+  });
+}
+
 /**
  * What the angles of the eyes add to the gaze of the weights, both t 6: the app says gaze twice. Nothing where a tool
  * disagrees with the app about signs.

@@ -1,7 +1,7 @@
 // Motion files: Live Link Face CSV and ARKit JSON, columns matched by name.
 import type { Header } from "../engine/payload";
 import type { Motion } from "../engine/protocol";
-import { beyond, even, fromCsv, key, number, rate, type Table } from "./livelink";
+import { against, beyond, even, fromCsv, key, number, rate, type Table } from "./livelink";
 
 const MOST = 200_000; // frames: nearly an hour at the app's rate
 const WEIGHT = 2; // beyond it a column holds percentages or something else altogether
@@ -12,7 +12,7 @@ const NECK = 0.4; // part of a head's turn that the neck carries
  *
  * `gaze` (e 2 3) turns the eyes by each expression, radians: what a file says by angles and by weights counts once.
  */
-export function readMotion(text: string, name: string, header: Header, gaze: Float32Array): { motion: Motion; missing: string[] } {
+export function readMotion(text: string, name: string, header: Header, gaze: Float32Array): { motion: Motion; missing: string[]; doubt: boolean } {
   const at = new Map(header.expressions.map((x, i) => [key(x), i]));
   const table = /^\s*[{[]/.test(text) ? fromJson(text, name, header) : fromCsv(text, name, new Set(at.keys()));
   if (!table.rows.length) throw new Error(`${name}: no frames in it`);
@@ -38,19 +38,21 @@ export function readMotion(text: string, name: string, header: Header, gaze: Flo
     fps: table.fps, frames, root: null, soft: null,
     expression: Float32Array.from(expression.flat()), joints: new Float32Array(frames * header.joints.length * 3),
   };
+  let doubt = false;
   if (table.joints) motion.joints.set(table.joints.flat());
   else {
     const head = on(table.turns ?? table.rows.map(() => [0, 0, 0]));
     turn(motion, header, "neck", head, NECK);
     turn(motion, header, "head", head, 1 - NECK);
     if (table.eyes) {
-      const eyes = on(beyond(table.eyes, weights.map((row) => looked(row, gaze))));
+      const said = weights.map((row) => looked(row, gaze)), eyes = on(beyond(table.eyes, said));
+      doubt = against(table.eyes, said);
       turn(motion, header, "eye_left", eyes.map((x) => x.slice(0, 3)), 1);
       turn(motion, header, "eye_right", eyes.map((x) => x.slice(3)), 1);
     }
   }
   if (table.joints && table.roots) motion.root = Float32Array.from(table.roots.flat());
-  return { motion, missing };
+  return { motion, missing, doubt };
 }
 
 /** Turns of both eyes that the weights of one frame stand for. */

@@ -14,6 +14,7 @@ export class TakeTab {
   private readonly list = el("ol", { class: "keys", "aria-label": "Keys" });
   private readonly next = el("input", { type: "number", min: 0, max: 600, step: 0.1, value: "0", "aria-label": "Time of the next key in seconds" });
   private readonly saving: HTMLButtonElement[];
+  private readonly mirror = el("button", { type: "button", class: "wide", disabled: true, onclick: () => this.player.mirrorTurns() }, "Turn the head the other way");
 
   constructor(private readonly player: Player) {
     const keep = (kind: "csv" | "json", label: string) =>
@@ -23,7 +24,7 @@ export class TakeTab {
       section("Record", el("p", { class: "hint" }, "Everything the face does is recorded: sliders, presets, microphone, camera, and a motion that plays. A finished take plays on the timeline."), this.button, this.clock),
       section("Keys", el("p", { class: "hint" }, "Make a face, add a key, make the next: the face moves smoothly from key to key."),
         el("div", { class: "bar" }, this.next, el("button", { type: "button", class: "wide", onclick: () => this.add() }, "Add a key"), tool("reset", "Remove all keys", () => this.set([]))), this.list),
-      section("Keep", el("p", { class: "hint" }, "The motion on the timeline as a file. Drop it on any player, or drive an avatar with it in Python."), ...this.saving),
+      section("Keep", el("p", { class: "hint" }, "The motion on the timeline as a file. Drop it on any player, or drive an avatar with it in Python."), ...this.saving, this.mirror),
     );
     player.addEventListener("scene", () => this.set([]));
     for (const kind of ["scene", "motion"]) player.addEventListener(kind, () => this.show());
@@ -102,6 +103,6 @@ export class TakeTab {
     this.button.setAttribute("aria-pressed", String(this.on));
     this.button.lastChild?.replaceWith(this.on ? "Stop and play it" : "Record a performance");
     if (!this.on) this.clock.textContent = player.duration ? `On the timeline: ${player.motionName}, ${player.duration.toFixed(1)} s at ${Math.round(player.performer?.motion?.fps ?? FPS)} a second` : "";
-    for (const each of this.saving) each.disabled = !player.duration;
+    for (const each of [...this.saving, this.mirror]) each.disabled = !player.duration;
   }
 }
