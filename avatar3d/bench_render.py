@@ -11,6 +11,7 @@ import torch
 from avatar3d import heads, rig
 from avatar3d.core import Avatar, AvatarError, Pose
 from avatar3d.ops import image, splat
+from avatar3d.render.bodies import shown
 from avatar3d.render.image import frames, world_splats
 from avatar3d.render.path import neutral, view
 
@@ -19,7 +20,8 @@ _STAGE_POSES = 4
 
 
 def render_speed(avatar: Avatar, size: int = 512, count: int = 64, repeat: int = 5) -> Mapping[str, Any]:
-    """Returns frames_per_second, frame_ms, stages (ms a frame) and what was drawn: splats, blendshapes, size, threads.
+    """Returns frames_per_second, frame_ms, frame_cpu_ms (of all threads), stages (ms a frame) and what was drawn:
+    splats, blendshapes, size, threads.
 
     A frame is everything from the numbers of a pose to the bytes of its picture: mesh, blendshapes and their network,
     posing, rasterizing, quantising; on white, head and shoulders in view as `render` shows them by default. Expressions
@@ -42,7 +44,9 @@ def render_speed(avatar: Avatar, size: int = 512, count: int = 64, repeat: int =
         for _ in frames(avatar, poses, camera):
             pass
 
+    busy = time.process_time()
     frame_ms = _median(run, repeat) / count
+    busy = (time.process_time() - busy) / (repeat + 1) / count
     head, some = heads.load(avatar.head), poses[: min(count, _STAGE_POSES)]
     identity = avatar.identity.expand(some.expression.shape[0], -1)
     with torch.no_grad():
@@ -55,10 +59,13 @@ def render_speed(avatar: Avatar, size: int = 512, count: int = 64, repeat: int =
             "rasterize": lambda: splat.rasterize(posed, camera, torch.ones(3)),
             "bytes": lambda: image.to_bytes(seen.rgb),
         }
+        if avatar.field is not None:
+            stages["field"] = lambda: shown(avatar, posed, some, camera, torch.ones(3))
         each = {name: round(_median(stage, 3 * repeat) / len(identity), 3) for name, stage in stages.items()}
     return {
         "frames_per_second": round(1e3 / frame_ms, 1),
         "frame_ms": round(frame_ms, 3),
+        "frame_cpu_ms": round(1e3 * busy, 3),
         "stages": each,
         "splats": len(avatar.gaussians),
         "blendshapes": 0 if avatar.basis is None else avatar.basis.means.shape[0],

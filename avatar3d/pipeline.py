@@ -152,12 +152,10 @@ def _fitted(
     watch: Watch | None,
 ) -> Avatar:
     """Returns the avatar of a tracked clip, fitted before eyes that may end it."""
-    from avatar3d import fit
+    from avatar3d.fit import FieldOptions, drop, field_steps, fit, fit_field, steps
 
-    if isinstance(options, fit.FieldOptions):
-        whole, parts = fit.fit_field, fit.field_steps
-    else:
-        whole, parts = fit.fit, fit.steps
+    field = isinstance(options, FieldOptions)
+    whole, parts = (fit_field, field_steps) if field else (fit, steps)
     if watch is None:
         return whole(clip, solved, options, checkpoint=checkpoint, progress=stage(progress, "fit"))
     last = None
@@ -169,7 +167,7 @@ def _fitted(
         raise AvatarError("the fit had no steps left to do: delete its checkpoint to start anew")
     avatar = last.avatar()
     if checkpoint is not None:
-        fit.drop(checkpoint)
+        drop(checkpoint)
     return avatar
 
 

@@ -1,6 +1,5 @@
 """Splats fitted to pictures of a field: its own performance, from the camera that saw it and from around it."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,20 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from avatar3d import heads
 from avatar3d.core import Avatar, AvatarError, Camera, Clip, Motion, Pose, Track
 from avatar3d.fit import FitOptions, fit
-from avatar3d.geometry import pinhole, rotvec_to_matrix
+from avatar3d.fit.field_aside import aside
+from avatar3d.geometry import pinhole
 from avatar3d.render import frames
 from avatar3d.render.path import posed
 
 _AROUND = 3  # of so many pictures one is taken from elsewhere
 _YAW, _PITCH = 25.0, 8.0  # degrees, at most, that those look from the side
 _LARGEST = 384  # pixels
-_BESIDE = 0.02  # metres below the eyes: what the other cameras turn about
 
 
 @dataclass(frozen=True)
@@ -107,21 +104,10 @@ def _poses(avatar: Avatar, options: DistilOptions) -> Pose:
     else:
         index = torch.linspace(0, len(avatar.motion) - 1, options.pictures).round().long()
         pose = avatar.motion.pose[index]
-    random = torch.Generator().manual_seed(options.seed)
-    count = len(pose.root)
-    lots = (2 * torch.rand(count, 2, generator=random) - 1) * torch.tensor([_PITCH, _YAW]) * (math.pi / 180)
-    lots[torch.arange(count) % _AROUND != _AROUND - 1] = 0
-    turn = rotvec_to_matrix(torch.nn.functional.pad(lots, (0, 1)))
-    return replace(pose, root=_turned(pose.root, turn))
-
-
-def _turned(root: Float[Tensor, "t 4 4"], turn: Float[Tensor, "t 3 3"]) -> Float[Tensor, "t 4 4"]:
-    """Returns roots turned about a point behind the eyes."""
-    about = (root[:, :3, :3] @ root.new_tensor([0.0, -_BESIDE, -0.06])) + root[:, :3, 3]
-    out = root.clone()
-    out[:, :3, :3] = turn @ root[:, :3, :3]
-    out[:, :3, 3] = (turn @ (root[:, :3, 3] - about)[..., None])[..., 0] + about
-    return out
+    root = pose.root.clone()
+    for i in range(_AROUND - 1, len(root), _AROUND):
+        root[i] = aside(pose[i], options.seed + i, _YAW, _PITCH).root
+    return replace(pose, root=root)
 
 
 def _looks(avatar: Avatar, pose: Pose, camera: Camera, progress: Callable[[str, int, int], None] | None) -> Clip:

@@ -9,6 +9,7 @@ import torch
 from avatar3d.core import Avatar, AvatarError
 from avatar3d.edit.base import Edit
 from avatar3d.edit.kinds import from_json
+from avatar3d.edit.on_field import on_field
 
 
 def edit(avatar: Avatar, *edits: Edit | Mapping[str, Any]) -> Avatar:
@@ -59,7 +60,7 @@ def settled(avatar: Avatar) -> Avatar:
 def _applied(avatar: Avatar, one: Edit) -> Avatar:
     before = avatar.original if avatar.edits and avatar.original is not None else replace(avatar, original=None)
     with torch.no_grad():
-        changed = one.apply(avatar)
+        changed = one.apply(avatar) if avatar.field is None else on_field(avatar, one)
     # What an avatar is called, where it comes from and what it did are not for edits to change.
     return replace(
         changed,

@@ -39,7 +39,7 @@ def fresh_network(settings: FieldSettings, random: torch.Generator) -> tuple[Ten
     for i, o in itertools.pairwise(widths):
         layers += [torch.randn(o, i, generator=random) * (2 / i) ** 0.5, torch.zeros(o)]
     layers[-2] *= 0.3
-    layers[-1][0] = -4.0
+    layers[-1][0] = -2.0
     return tuple(layers)
 
 

@@ -77,10 +77,10 @@ def dilated(grid: Bool[Tensor, "z y x"]) -> Bool[Tensor, "z y x"]:
 def cell_of(field: Field, points: Float[Tensor, "m 3"]) -> Int64[Tensor, " m"]:
     """Returns the occupied cell, counted through the grid, that each point of canonical space lies in; -1 for none."""
     low, high = field.box
-    sizes = torch.tensor(field.occupied.shape[::-1])
-    index = ((points - low) * (sizes / (high - low))).floor().long()
+    sizes = torch.tensor(field.occupied.shape[::-1], dtype=points.dtype)
+    index = ((points - low) * (sizes / (high - low))).floor()  # whole numbers below 2^24, exact as floats
     inside = ((index >= 0) & (index < sizes)).all(1)
     x, y, z = index.unbind(1)
-    flat = torch.where(inside, (z * sizes[1] + y) * sizes[0] + x, 0)
+    flat = torch.where(inside, (z * sizes[1] + y) * sizes[0] + x, 0.0).long()
     inside &= field.occupied.reshape(-1).index_select(0, flat)
     return torch.where(inside, flat, -1)

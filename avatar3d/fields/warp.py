@@ -29,6 +29,9 @@ class Incidence(_Tensors):
     first: Int[Tensor, " v"]
     share: Float[Tensor, " c"]
     """Of each face in its vertex, by area at rest; sums to one in each."""
+    frame: Float[Tensor, "f 3 3"]
+    """Of the faces at rest."""
+    size: Float[Tensor, " f"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Carried(_Tensors):
 
 
 def incidence(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Incidence:
-    """Returns which faces lie around each vertex."""
+    """Returns which faces lie around each vertex of a mesh at rest."""
     corner = faces.flatten()
     order = torch.argsort(corner, stable=True)
     face = order // 3
@@ -72,7 +75,7 @@ def incidence(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Inci
     area = torch.linalg.cross(b - a, c - a).norm(dim=-1).clamp(min=1e-12)[face]
     counts = torch.bincount(corner, minlength=len(vertices))
     total = torch.zeros(len(vertices)).index_add(0, corner[order], area)
-    return Incidence(face, counts.cumsum(0) - counts, area / total[corner[order]])
+    return Incidence(face, counts.cumsum(0) - counts, area / total[corner[order]], *face_frames(vertices, faces))
 
 
 def carrier(
@@ -95,7 +98,7 @@ def carrier(
     """
     posed = head.vertices(identity, pose)
     with torch.no_grad():
-        turn = _turns(posed.detach(), field.canonical, head.faces, around)
+        turn = _turns(posed.detach(), head.faces, around)
     bone = _bones(head, identity, pose)
     return Carrier(posed, field.canonical, turn, bone, values, head.faces, surface(posed, head.faces))
 
@@ -169,12 +172,11 @@ def at_surface(values: Float[Tensor, "v c"], faces: Int[Tensor, "f 3"], at: Clos
     return torch.nn.functional.embedding_bag(corners, values, per_sample_weights=at.bary, mode="sum")
 
 
-def _turns(start: Tensor, end: Tensor, faces: Tensor, around: Incidence) -> Float[Tensor, "v 9"]:
-    """Returns how the surface around each vertex turns and grows from one pose to another."""
-    from_frame, from_size = face_frames(start, faces)
-    to_frame, to_size = face_frames(end, faces)
-    turn = (to_frame @ from_frame.mT).flatten(1)
-    values = torch.cat([turn, (to_size / from_size).log()[:, None].clamp(-1, 1)], dim=1)
+def _turns(posed: Tensor, faces: Tensor, around: Incidence) -> Float[Tensor, "v 9"]:
+    """Returns how the surface around each vertex turns and grows from a pose to rest."""
+    frame, size = face_frames(posed, faces)
+    turn = (around.frame @ frame.mT).flatten(1)
+    values = torch.cat([turn, (around.size / size).log()[:, None].clamp(-1, 1)], dim=1)
     mean = torch.nn.functional.embedding_bag(
         around.face, values, around.first, per_sample_weights=around.share, mode="sum"
     )

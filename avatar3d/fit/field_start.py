@@ -22,8 +22,9 @@ _OPEN = 0.35  # of jawOpen in canonical space: lips that touch could not be told
 CELL = 0.005  # metres along a cell of canonical space
 _MARGIN = 0.02  # metres around what the frames show of the mesh; hair stands out farther
 # How far from the model something may stand, metres: by region, and elsewhere; and how deep below it.
-_REACH = {"scalp": 0.06, "ears": 0.025, "neck": 0.025, "shoulders": 0.05, "torso": 0.05, "forehead": 0.025}
+_REACH = {"scalp": 0.06, "ears": 0.025, "neck": 0.05, "shoulders": 0.06, "torso": 0.06, "forehead": 0.025}
 _ELSEWHERE, _DEPTH = 0.012, 0.007
+_KNOWN, _KNOWN_DEPTH = 0.09, 0.02  # the same everywhere, where splats tell more
 _SOLID = 0.1  # opacity from which a splat counts
 _LOOKS = 12  # views that carve
 _MISSES = 1  # of them may show the background at a cell: mattes and tracking err
@@ -69,10 +70,10 @@ def begin(
         condition=fresh_condition(settings, weights.shape[1], parts.inputs(head, settings), random),
         settings=settings.as_json(),
     )
-    occupied = _carved(empty, head, identity, views, settings.covers == "hair")
+    near = _near(empty, head, identity, settings.covers == "hair", known is not None)
     if known is not None:
-        occupied &= occupancy.dilated(_around(empty, head, known))
-    return replace(empty, occupied=occupied)
+        near &= occupancy.dilated(_around(empty, head, known))
+    return replace(empty, occupied=_carved(empty, head, identity, views, near))
 
 
 def _around(field: Field, head: HeadModel, known: Avatar) -> Bool[Tensor, "z y x"]:
@@ -131,13 +132,13 @@ def _reach(head: HeadModel) -> Float[Tensor, " v"]:
     return reach
 
 
-def _carved(field: Field, head: HeadModel, identity: Tensor, views: Views, hair: bool) -> Bool[Tensor, "z y x"]:
-    """Returns the cells near the mesh, or its hair alone, that (nearly) no look shows the background at."""
+def _near(field: Field, head: HeadModel, identity: Tensor, hair: bool, known: bool) -> Bool[Tensor, "z y x"]:
+    """Returns the cells near the mesh, or near its hair alone; farther off where splats tell more."""
     low, high = field.box
     nx, ny, nz = ((high - low) / CELL).round().long().tolist()
     z, y, x = torch.meshgrid(torch.arange(nz), torch.arange(ny), torch.arange(nx), indexing="ij")
     centres = (torch.stack([x, y, z], -1).reshape(-1, 3) + 0.5) * CELL + low
-    reach = _reach(head)
+    reach = torch.full((len(field.canonical),), _KNOWN) if known else _reach(head)
     hit = nearest(centres, surface(field.canonical, head.faces), radius=float(reach.max()))
     near = (hit.face >= 0).nonzero()[:, 0]
     hit = hit.map(lambda t: t[near])
@@ -146,21 +147,29 @@ def _carved(field: Field, head: HeadModel, identity: Tensor, views: Views, hair:
     a, b, c = field.canonical[head.faces[hit.face.long()]].unbind(1)
     normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
     outside = ((centres[near] - at) * normal).sum(-1) > 0
-    kept = torch.where(outside, hit.distance < allowed[:, 0], hit.distance < _DEPTH)
+    kept = torch.where(outside, hit.distance < allowed[:, 0], hit.distance < (_KNOWN_DEPTH if known else _DEPTH))
     if hair:
         rest = head.vertices(identity, rest_pose(head))
         kept &= unseen.parts(head, Binding(hit.face, hit.bary), rest) == unseen.HAIR
-    near = near[kept]
-    cells = occupancy.hung(centres[near], field, head)
+    grid = torch.zeros(nz * ny * nx, dtype=torch.bool)
+    grid[near[kept]] = True
+    return grid.reshape(nz, ny, nx)
+
+
+def _carved(
+    field: Field, head: HeadModel, identity: Tensor, views: Views, near: Bool[Tensor, "z y x"]
+) -> Bool[Tensor, "z y x"]:
+    """Returns those of some cells that (nearly) no look shows the background at."""
+    cells = occupancy.cells(replace(field, occupied=near), head)
     around = warp.incidence(field.canonical, head.faces)
-    misses = torch.zeros(len(near))
+    misses = torch.zeros(len(cells.centres))
     for pose, camera, matte in looks(views, _LOOKS):
         by = warp.carrier(field, head, around, identity, pose, field.parts)
         points = warp.carry_from(cells.centres, warp.inverse(by), cells.hang).points
         misses += _beside(points, camera, matte).float()
-    grid = torch.zeros(nz * ny * nx, dtype=torch.bool)
-    grid[near[misses <= _MISSES]] = True
-    return grid.reshape(nz, ny, nx)
+    grid = near.clone()
+    grid[near] = misses <= _MISSES
+    return grid
 
 
 def _beside(points: Tensor, camera: Camera, matte: Tensor) -> Bool[Tensor, " n"]:

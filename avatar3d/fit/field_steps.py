@@ -10,7 +10,7 @@ from torch import Tensor
 from avatar3d import fields
 from avatar3d.core import Avatar, Binding, Camera, Clip, Field, Gaussians, HeadModel, Motion, Pose, Track
 from avatar3d.fields import occupancy, parts, picture
-from avatar3d.fit import corrections, field_start, state
+from avatar3d.fit import corrections, field_aside, field_start, state
 from avatar3d.fit.corrections import Corrector, over_time
 from avatar3d.fit.field_options import FieldOptions
 from avatar3d.fit.field_rays import Drawn, pixels
@@ -29,10 +29,11 @@ _MATTE = 0.05  # weight of alpha against the matte
 _CLOSE = 0.04  # sRGB: errors below it count by their square
 _LISTENS_FROM, _CORRECTS_FROM = 0.05, 0.15  # shares of the fit: first the average face
 _DEEP = 32  # samples of a ray at most: what lies farther behind the first cell is hardly ever seen
+_ASIDE = 8  # of so many steps one looks at what no frame shows
 _CROWD_EVERY, _CROWD_FROM = 24, 72  # steps
 _FORGETS = 0.8  # of how much of a cell showed, from one look to the next
-_UNSEEN = 0.012  # of cells nobody has looked into
-_EMPTY = 0.004  # share of a ray's light: a cell of which less shows is dropped
+_UNSEEN = 0.03  # of cells nobody has looked into
+_EMPTY = 0.008  # share of a ray's light: a cell of which less shows is dropped
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,19 @@ class Fitting:
         share, seed = run.step / options.steps, options.seed * 1_000_003 + run.step
         rows, _ = draw(run.step, 1, len(self.views), options.seed)
         row, moment = int(rows), self.views.moment(rows)
-        drawn = self.pixels.draw(row, options.rays, seed)
-        moving = options.refine_pose and share >= _CORRECTS_FROM and self.skin is None
-        change = corrections.at(run.parameters, moment)
+        change, tracked = corrections.at(run.parameters, moment), self.views.pose[rows]
+        unseen = self.given.splats is not None and self.skin is None and run.step % _ASIDE == _ASIDE - 1
+        moving = options.refine_pose and share >= _CORRECTS_FROM and self.skin is None and not unseen
         with torch.set_grad_enabled(moving):
-            tracked = self.views.pose[rows]
             pose = replace(self.corrector.apply(tracked, change), heard=tracked.heard)[0]
+        camera = self.views.camera.at(row)
+        if unseen and self.given.splats is not None:
+            pose = field_aside.aside(pose, seed)
+            drawn = field_aside.shown(self.given.splats, self.head, pose, camera, options.rays, seed)
+        else:
+            drawn = self.pixels.draw(row, options.rays, seed)
         posed = fields.pose_field(self._learnt(), self.head, self.identity, pose)
-        rays = picture.camera_rays(self.views.camera.at(row), drawn.places)
+        rays = picture.camera_rays(camera, drawn.places)
         jitter = torch.rand(len(drawn.matte), generator=torch.Generator().manual_seed(seed + 500_009))
         samples = ops.march(rays, posed.cells, options.settings.step, jitter, limit=_DEEP)
         found = picture.seen(posed, rays, samples, self._layer(pose, row, drawn))
