@@ -25,6 +25,7 @@ from avatar3d.core import Avatar, Track
 from avatar3d.edit.look.colour import from_linear, to_linear
 from avatar3d.edit.look.light import Lights, harmonics
 from avatar3d.edit.look.relight import Relight
+from avatar3d.fit.options import preset
 from avatar3d.heads import load as load_head
 from avatar3d.ops import mesh
 from avatar3d.render.shade import normals
@@ -101,6 +102,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--views", type=int, default=12)
     parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--arc", type=float, help="cameras in front only, that many degrees to each side")
+    parser.add_argument("--steps", type=int, default=500)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     plain = subjects.load("lps")
@@ -108,11 +111,17 @@ def main() -> None:
     source = lit(plain, lights(_SOURCE), level)
     folder = given.work / "capture"
     with mock.patch.object(subjects, "load", lambda *_: source):
-        synthetic.synthetic("lps", folder, synthetic.SyntheticOptions(views=given.views, size=given.size))
+        synthetic.synthetic(
+            "lps", folder, synthetic.SyntheticOptions(views=given.views, size=given.size, arc=given.arc)
+        )
     clip = avatar3d.capture(folder)
     track = avatar3d.track(clip)
     saved = given.work / "avatar.a3d"
-    avatar = avatar3d.load(saved) if saved.is_file() else avatar3d.fit(clip, track)
+    avatar = (
+        avatar3d.load(saved)
+        if saved.is_file()
+        else avatar3d.fit(clip, track, preset("fast", steps=given.steps, perceptual=0.0))
+    )
     avatar3d.save(avatar, saved)
     held = [i for i in range(len(clip)) if clip.held is not None and clip.held[i]]
     turn = head_turn(avatar, track)

@@ -232,4 +232,4 @@ def _numbers(value: Any) -> list[tuple[str, float]]:
         return [(f" of {k}{n}", x) for k, v in value.items() for n, x in _numbers(v)]
     if isinstance(value, tuple):
         return [(f"[{i}]{n}", x) for i, v in enumerate(value) for n, x in _numbers(v)]
-    return [("", value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+    return [("", float(value))] if isinstance(value, int | float) and not isinstance(value, bool) else []

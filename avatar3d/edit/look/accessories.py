@@ -76,22 +76,22 @@ def hat(under: Surface, colour: Float[Tensor, "3"], shape: str) -> tuple[Solid, 
     middle = torch.tensor([0.0, 0.0, (front + back) / 2])
     reach = _reach(skull, above(skull), middle, angle) + _ABOVE
     height = top - (rim_front + rim_back) / 2 + _ABOVE + (0.012 if shape == "beanie" else 0.006)
-    levels = torch.linspace(0, 1, 26)
+    levels = torch.linspace(0, 1, 26).tolist()
 
     def ring(radius: Tensor, lift: float) -> Tensor:
         x, z = radius * angle.sin(), radius * angle.cos() + middle[2]
         return torch.stack([x, rim_back + slope * (z - back) + lift, z], -1)
 
     if shape == "hat":
-        rows = [ring(reach * (1 + 0.02 * t), float(t) * 0.115) for t in levels]
+        rows = [ring(reach * (1 + 0.02 * t), t * 0.115) for t in levels]
         rows += [ring(reach * s, 0.115) for s in (0.75, 0.5, 0.25, 0.02)]
-        brim = [ring(reach + d, -0.4 * d * d / 0.05 + 0.003) for d in torch.linspace(-0.002, 0.055, 12)]
+        brim = [ring(reach + d, -8 * d * d + 0.003) for d in torch.linspace(-0.002, 0.055, 12).tolist()]
         band = torch.tensor([0.08, 0.07, 0.07])
         body = _grid(rows, colour, lambda t: band if t < 5 else None)
         under_side = _grid([r - torch.tensor([0.0, 0.004, 0.0]) for r in reversed(brim)], colour * 0.8)
         return together([body, _grid(brim, colour), under_side]), above
-    profile = (1 - levels.clamp(0, 0.995) ** 2.4) ** (1 / 2.4)
-    rows = [ring(reach * p, float(t) * height) for p, t in zip(profile, levels, strict=True)]
+    profile = [(1 - min(t, 0.995) ** 2.4) ** (1 / 2.4) for t in levels]
+    rows = [ring(reach * p, t * height) for p, t in zip(profile, levels, strict=True)]
     knit = lambda i, k: 0.9 + 0.1 * math.cos(k * math.tau / 3)  # noqa: E731
     body = _grid(rows, colour, shade=knit if shape == "beanie" else None)
     if shape == "beanie":

@@ -16,6 +16,7 @@ Blend = Literal["normal", "multiply", "screen", "add"]
 FINEST = 3.5e-4
 """Metres: splats (standard deviation) are not split below this size."""
 _ROUNDS = 3
+_RIM = 1.7  # standard deviations from its middle up to which a splat covers what lies under it
 _DETAIL = 0.1  # difference of the paint within a splat, of the whole range, from which the splat is split
 
 
@@ -53,8 +54,9 @@ def painted(avatar: Avatar, paint: Paint, mix: Mix | None = None) -> Avatar:
         rows = torch.nonzero(paint.near(avatar, under) & (size > 2 * mix.finest))[:, 0]
         if not len(rows):
             break
-        four = quartered(avatar, rows)
-        colours = paint.rgba(four, surface(four)).unflatten(0, (len(rows), 4))
+        four, rim = quartered(avatar, rows), quartered(avatar, rows, _RIM)
+        tried = [paint.rgba(x, surface(x)).unflatten(0, (len(rows), 4)) for x in (four, rim)]
+        colours = torch.cat(tried, 1)
         shown = torch.cat([colours[..., :3] * colours[..., 3:], colours[..., 3:]], -1) * mix.opacity
         fine = (shown.amax(1) - shown.amin(1)).amax(-1) > _DETAIL
         if not bool(fine.any()):

@@ -53,25 +53,29 @@ def weights(avatar: Avatar, name: str) -> Float[Tensor, " n"]:
     if not heads.load(avatar.head).regions:
         raise AvatarError(f"head '{avatar.head}' has no regions; edit an avatar that was fitted to a face")
     was = avatar.original or avatar
-    src, fresh = _origin(avatar, was)
+    src, put_on, laid = _origin(avatar, was)
     if name == ATTACHED:
-        return fresh.float()
-    return _all(was)[name][src] * (~fresh).float()
+        return put_on.float()
+    out = _all(was)[name][src] * (~put_on).float()
+    return torch.where(laid, float(name == "skin"), out)
 
 
-def _origin(avatar: Avatar, was: Avatar) -> tuple[Tensor, Tensor]:
-    """Returns the row that each splat had in the avatar before edits, and which splats are put on."""
+def _origin(avatar: Avatar, was: Avatar) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the row that each splat had in the avatar before edits, and which splats are put on, and which are skin
+    that was laid where something was taken away."""
     n = len(avatar.gaussians)
-    fresh = (avatar.binding.bary == torch.tensor(MARK)).all(-1)
+    put_on = (avatar.binding.bary == torch.tensor(MARK)).all(-1)
     if n == len(was.gaussians) and torch.equal(avatar.binding.face, was.binding.face):
-        return torch.arange(n), fresh
+        return torch.arange(n), put_on, torch.zeros(n, dtype=torch.bool)
     _, index = KDTree(_keys(was.binding, was).numpy()).query(_keys(avatar.binding, avatar).numpy(), workers=1)
-    return torch.from_numpy(np.asarray(index)).long(), fresh
+    src = torch.from_numpy(np.asarray(index)).long()
+    tied = (avatar.binding.face == was.binding.face[src]) & (avatar.binding.bary == was.binding.bary[src]).all(-1)
+    return src, put_on, ~tied & ~put_on
 
 
 def _keys(binding: Binding, avatar: Avatar) -> Float[Tensor, "n 7"]:
     """Returns points whose distances tell splats apart: by triangle first, then by place on it, then by offset."""
-    parts = [binding.face[:, None].double() * 1e4, binding.bary.double() * 1e2, avatar.gaussians.means.double()]
+    parts = [binding.face[:, None].double() * 1e7, binding.bary.double() * 1e5, avatar.gaussians.means.double()]
     return torch.cat(parts, -1)
 
 

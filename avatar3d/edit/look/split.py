@@ -10,7 +10,7 @@ from avatar3d.core import Avatar, Basis, Binding, Gaussians
 from avatar3d.geometry import quat_to_matrix
 
 # Four children in the plane of a splat's two long axes: sizes and offsets whose variances add up to the parent's.
-_SIZE, _OFFSET = 0.6, 0.8
+_SIZE, OFFSET = 0.6, 0.8
 
 
 def gathered(avatar: Avatar, src: Int[Tensor, " m"]) -> Avatar:
@@ -23,13 +23,19 @@ def gathered(avatar: Avatar, src: Int[Tensor, " m"]) -> Avatar:
     )
 
 
-def quartered(avatar: Avatar, rows: Int[Tensor, " m"]) -> Avatar:
-    """Returns the avatar's splats at `rows` alone, each in four that together cover what it covered."""
+def quartered(avatar: Avatar, rows: Int[Tensor, " m"], offset: float = OFFSET) -> Avatar:
+    """Returns the avatar's splats at `rows` alone, each in four that together cover what it covered.
+
+    Args:
+        avatar: Whose.
+        rows: Which.
+        offset: How far the four lie from the middle along each axis, in standard deviations.
+    """
     four = gathered(avatar, rows.repeat_interleave(4))
     g = four.gaussians
     order = g.log_scales.argsort(dim=-1, descending=True, stable=True)[:, :2]
     axes = torch.gather(quat_to_matrix(g.quats), 2, order[:, None].expand(-1, 3, -1))
-    lengths = torch.gather(g.scales, 1, order) * _OFFSET
+    lengths = torch.gather(g.scales, 1, order) * offset
     signs = g.means.new_tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]).repeat(len(rows), 1)
     means = g.means + (axes * (signs * lengths)[:, None]).sum(-1)
     log_scales = g.log_scales.scatter_add(1, order, torch.full_like(lengths, _SIZE).log())

@@ -50,7 +50,7 @@ class Texture(Edit):
         return {"a blue patch": made}
 
 
-def difference(before: UInt8[np.ndarray, "h w 3"], after: UInt8[np.ndarray, "h w 3"]) -> Texture | None:
+def difference(before: UInt8[np.ndarray, "h w 3"], after: UInt8[np.ndarray, "i j 3"]) -> Texture | None:
     """Returns the edit that takes an avatar whose texture is `before` to one whose texture is `after`; None if equal.
 
     Raises:
