@@ -1,8 +1,8 @@
 """Measures edits on rendered pixels: `python tools/measure_edits.py [--avatar A.a3d] [--only nose_width jawOpen]`.
 
-A place on the head is found in a picture by the avatar's own splats there: those that show in it before and after are
-drawn by themselves, and the centre of what they give is the place. An edit asks for a move (of the mesh under the
-place, seen by the same camera); the pictures before and after say what came of it. Per edit: `gain`
+A place on the head is found in a picture by the avatar's own splats there: of those that show before and after, each is
+drawn by itself, and the mean of their centres is the place. An edit asks for a move (of the mesh under the place, seen
+by the same camera); the pictures before and after say what came of it. Per edit: `gain`
 is the measured move over the asked one at half and at full value, `apart` the largest move of a place of another region
 over the target's.
 """
@@ -27,10 +27,10 @@ from avatar3d.render.path import neutral, view
 from avatar3d.track import embedding
 
 SIZE, ZOOM = 448, 1.6
-YAWS = (0.0, 60.0, -60.0, 90.0, 180.0)
+YAWS = (0.0, 60.0, 90.0, 180.0)
 """Cameras to choose from, degrees around the head."""
-SPLATS, WITHIN = 10, 3.5e-3
-"""How many splats show a place, and how near they are to it, metres."""
+SPLATS, WITHIN, BESIDE = 10, 3.5e-3, 2e-3
+"""How many splats show a place; how near they are to the place that shall move, and to others, metres."""
 _DC = 0.28209479177387814
 LANDMARKS = {
     "nose": (1, 129, 358),
@@ -67,8 +67,6 @@ class Spot:
     vertex: int
     splats: Tensor
     """Indices of the splats that show it."""
-    weight: np.ndarray
-    """How much each of them gives by itself: opacity times area."""
 
 
 def shown(avatar: Avatar, pose: Pose, camera: Camera) -> Tensor:
@@ -92,25 +90,24 @@ def find_spot(avatar: Avatar, region: str, vertex: int, place: Tensor, seen: Ten
         seen: n, pixels that each splat gives to the picture.
     """
     away = (place - _vertices(avatar, _rest(avatar))[vertex]).norm(dim=-1) + torch.where(seen > 0.3, 0.0, 1.0)
-    near = away.argsort(stable=True)[:SPLATS]
-    near = near[away[near] < WITHIN]
-    return Spot(region, vertex, near, _mass(avatar, near)) if len(near) >= 3 else None
-
-
-def _mass(avatar: Avatar, splats: Tensor) -> np.ndarray:
-    part = avatar.gaussians.gather(splats)
-    return (part.opacities * part.log_scales.sort(dim=-1).values[:, 1:].sum(-1).exp()).double().numpy()
+    near = away.argsort(stable=True)[: SPLATS if region == "target" else 4]
+    near = near[away[near] < (WITHIN if region == "target" else BESIDE)]
+    return Spot(region, vertex, near) if len(near) >= (3 if region == "target" else 1) else None
 
 
 def locate(avatar: Avatar, pose: Pose, camera: Camera, spots: Sequence[Spot]) -> np.ndarray:
-    """Returns where places are in a picture, n 2 pixels: the centre of what their splats alone give."""
+    """Returns where places are in a picture, n 2 pixels: the mean of their splats' centres, each drawn by itself.
+
+    Drawn together they would cover each other, less or more as the surface turns, and that is no move.
+    """
     posed = world_splats(avatar, pose.map(lambda x: x[None])).map(lambda x: x[0])
     x, y = np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5
-    out = []
-    for spot in spots:
-        alpha = splat.rasterize(posed.gather(spot.splats), camera, torch.zeros(3)).alpha[..., 0].double().numpy()
-        out.append(np.array([alpha.sum(0) @ x, alpha.sum(1) @ y]) / max(alpha.sum(), 1e-9))
-    return np.array(out)
+
+    def centre(index: Tensor) -> np.ndarray:
+        alpha = splat.rasterize(posed.gather(index[None]), camera, torch.zeros(3)).alpha[..., 0].double().numpy()
+        return np.array([alpha.sum(0) @ x, alpha.sum(1) @ y]) / max(alpha.sum(), 1e-9)
+
+    return np.array([np.mean([centre(index) for index in spot.splats], axis=0) for spot in spots])
 
 
 @dataclass(frozen=True)
@@ -155,9 +152,9 @@ def measure(avatar: Avatar, name: str, edits: Sequence[Edit], pose: Pose | None 
     target, camera, seen = found
     others = _places(avatar, name, seen)
     spots = [target, *others]
-    pixels = [locate(one, pose, camera, spots) for one in (avatar, *changed)]
-    weight = target.weight / target.weight.sum()
-    wanted = [weight @ _projected(_under(avatar, v, target), camera) for v in (base, *asked)]
+    pixels = [locate(one, pose, camera, spots) for one in (avatar, changed[-1])]
+    pixels[1:1] = [locate(one, pose, camera, spots[:1]) for one in changed[:-1]]
+    wanted = [_projected(_under(avatar, v, target), camera).mean(0) for v in (base, *asked)]
     gains = []
     for after, want in zip(pixels[1:], wanted[1:], strict=True):
         way = want - wanted[0]
@@ -188,6 +185,14 @@ def _under(avatar: Avatar, vertices: Tensor, spot: Spot) -> Tensor:
     return (corners * avatar.binding.bary[spot.splats][..., None]).sum(1)
 
 
+def _facing(vertices: Tensor, faces: Tensor, camera: Camera) -> Tensor:
+    """Returns which vertices a camera sees."""
+    face = mesh.rasterize(vertices, faces, camera).face
+    out = torch.zeros(len(vertices), dtype=torch.bool)
+    out[faces[face[face >= 0].long().unique()].unique()] = True
+    return out
+
+
 def _target(
     avatars: tuple[Avatar, Avatar], pose: Pose, meshes: tuple[Tensor, Tensor]
 ) -> tuple[Spot, Camera, Tensor] | None:
@@ -198,12 +203,7 @@ def _target(
     best: list[tuple[float, int, float]] = []
     cameras = {yaw: view(yaw, 0.0, (SIZE, SIZE), ZOOM) for yaw in YAWS}
     for yaw, camera in cameras.items():
-        seen = torch.ones(len(base), dtype=torch.bool)
-        for vertices in meshes:
-            face = mesh.rasterize(vertices, faces, camera).face
-            these = torch.zeros(len(base), dtype=torch.bool)
-            these[faces[face[face >= 0].long().unique()].unique()] = True
-            seen &= these
+        seen = _facing(base, faces, camera) & _facing(meshes[1], faces, camera)
         way = [torch.from_numpy(_projected(v, camera)) for v in meshes]
         moved = (way[1] - way[0]).norm(dim=-1) * seen * (0.8 if yaw else 1.0)
         best += [(float(moved[v]), v, yaw) for v in moved.argsort(descending=True, stable=True)[:4].tolist()]
