@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -156,8 +156,9 @@ def measure(page: Any, frames: int, between: Callable[[], None]) -> tuple[float,
     return 1000 * (cpu_seconds(os.getpid()) - start) / max(count, 1), count
 
 
-def viser_page(avatar: Avatar) -> tuple[str, Callable[[], None]]:
-    """Starts viser with the same splats; returns its address and what moves its camera."""
+@contextmanager
+def viser_page(avatar: Avatar) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Starts viser with the same splats; gives its address and what moves its camera."""
     import viser  # pyright: ignore[reportMissingImports]
 
     g = posed_splats(avatar, neutral(load(avatar.head)))
@@ -180,7 +181,8 @@ def viser_page(avatar: Avatar) -> tuple[str, Callable[[], None]]:
             client.camera.position = (7.5 * math.sin(yaw), -0.45, 7.5 * math.cos(yaw) - 0.2)
             client.camera.look_at = (0.0, -0.45, -0.2)
 
-    return "http://127.0.0.1:8971", move
+    yield "http://127.0.0.1:8971", move
+    server.stop()
 
 
 def run(avatar: Avatar, frames: int, wanted: list[str], chromium: str) -> Iterator[Row]:
@@ -191,8 +193,7 @@ def run(avatar: Avatar, frames: int, wanted: list[str], chromium: str) -> Iterat
         build(folder)
         export(avatar, folder / "scene.ply")
         (folder / "ours.html").write_text(html.page(html.content_of(avatar)))
-        with served(folder) as address:
-            viser = viser_page(avatar) if "viser" in wanted else None
+        with served(folder) as address, viser_page(avatar) if "viser" in wanted else nullcontext() as viser:
             for renderer, flags in BACKENDS.items():
                 for name in wanted:
                     browser = driver.chromium.launch(executable_path=chromium, args=[*FLAGS, *flags])
