@@ -29,6 +29,7 @@ _MATTE = 0.05  # weight of alpha against the matte
 _CLOSE = 0.04  # sRGB: errors below it count by their square
 _LISTENS_FROM, _CORRECTS_FROM = 0.05, 0.15  # shares of the fit: first the average face
 _DEEP = 32  # samples of a ray at most: what lies farther behind the first cell is hardly ever seen
+_MOVES = 2  # of so many steps one corrects its pose, too: that costs a third of the others
 _ASIDE = 8  # of so many steps one looks at what no frame shows
 _CROWD_EVERY, _CROWD_FROM = 24, 72  # steps
 _FORGETS = 0.8  # of how much of a cell showed, from one look to the next
@@ -89,7 +90,7 @@ class Fitting:
         row, moment = int(rows), self.views.moment(rows)
         change, tracked = corrections.at(run.parameters, moment), self.views.pose[rows]
         unseen = self.given.splats is not None and self.skin is None and run.step % _ASIDE == _ASIDE - 1
-        moving = options.refine_pose and share >= _CORRECTS_FROM and self.skin is None and not unseen
+        moving = options.refine_pose and share >= _CORRECTS_FROM and self.skin is None and run.step % _MOVES == 0
         with torch.set_grad_enabled(moving):
             pose = replace(self.corrector.apply(tracked, change), heard=tracked.heard)[0]
         camera = self.views.camera.at(row)
