@@ -123,7 +123,7 @@ def retelling(folder: Path) -> None:
         for first, last in rows:
             inside[first:last] = True
         old = {_bits(motion, t) for t in range(len(motion))}
-        copies = all(_bits(done.motion, t) in old for t in np.flatnonzero(~inside))
+        copies = all(_bits(done.motion, t) in old for t in np.flatnonzero(~inside).tolist())
         near = np.convolve(inside, np.ones(5), "same")[1:-1] > 0
         jerks = []
         for part in (motion, done.motion):

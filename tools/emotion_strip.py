@@ -24,36 +24,34 @@ from avatar3d.render.video import write_png
 SIZE = 224
 
 
-def row(avatar: Avatar, motion: Motion, frame: int, contacts: bool) -> np.ndarray:
-    """Returns pictures of one frame in all emotions, side by side."""
-    pictures = []
+def pictures(avatar: Avatar, motion: Motion, frame: int, contacts: bool) -> list[np.ndarray]:
+    """Returns pictures of one frame in all emotions, each under its name."""
+    found = []
     for label in labels():
         shown = emoted(motion, parse(label), EmotionOptions(contacts=contacts)).pose[frame : frame + 1]
-        pictures.append(next(iter(frames(avatar, shown, front(SIZE, 0.0, 0.0, 1.6)))))
-    return np.concatenate(pictures, 1)
+        picture = next(iter(frames(avatar, shown, front(SIZE, 0.0, 0.0, 1.6))))
+        line = np.full((24, SIZE, 3), 255, np.uint8)
+        cv2.putText(line, label, (8, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+        found.append(np.concatenate([line, picture]))
+    return found
 
 
-def captions() -> np.ndarray:
-    """Returns a line with the names."""
-    line = np.full((24, SIZE * len(labels()), 3), 255, np.uint8)
-    for at, label in enumerate(labels()):
-        cv2.putText(line, label, (at * SIZE + 8, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-    return line
-
-
-def strip(paths: list[Path], audio: Path | None, moments: list[float]) -> np.ndarray:
-    """Returns a row for each avatar at rest and, with speech, for each moment of it."""
-    rows = [captions()]
+def strip(paths: list[Path], audio: Path | None, moments: list[float], columns: int) -> np.ndarray:
+    """Returns each avatar at rest and, with speech, in each moment of it, in all emotions."""
+    found = []
     for path in paths:
         avatar = steadied(at_origin(store.load(path)))
         rest = rest_of(avatar)
         pose = Pose(rest.expression.float()[None].clone(), rest.joints.float()[None].clone(), torch.eye(4)[None])
         still = Motion(pose, 25.0, tuple(heads.load(avatar.head).expressions))
-        rows.append(row(avatar, still, 0, contacts=False))
+        groups = [pictures(avatar, still, 0, contacts=False)]
         if audio is not None:
             spoken = drive(audio, avatar, SpeechOptions(fps=30.0, life=None))
-            rows += [row(avatar, spoken, min(round(t * 30), len(spoken) - 1), contacts=True) for t in moments]
-    return np.concatenate(rows)
+            groups += [pictures(avatar, spoken, min(round(t * 30), len(spoken) - 1), contacts=True) for t in moments]
+        for group in groups:
+            group += [np.full_like(group[0], 255)] * (-len(group) % columns)
+            found += [np.concatenate(group[at : at + columns], 1) for at in range(0, len(group), columns)]
+    return np.concatenate(found)
 
 
 def main() -> None:
@@ -62,8 +60,9 @@ def main() -> None:
     parser.add_argument("avatars", type=Path, nargs="+")
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--at", type=float, nargs="*", default=[1.0])
+    parser.add_argument("--columns", type=int, default=len(labels()))
     given = parser.parse_args()
-    write_png(given.output, strip(given.avatars, given.audio, given.at))
+    write_png(given.output, strip(given.avatars, given.audio, given.at, given.columns))
 
 
 if __name__ == "__main__":

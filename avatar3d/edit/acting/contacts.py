@@ -23,7 +23,7 @@ _SLACK = 2.0
 """By how much more than they were apart beyond closed lips may be opened, for each millimetre."""
 _CONTACT, _MEETS = -0.5, -0.3
 """Millimetres of the lower lip above the teeth's edge: what counts as contact, and what is kept of it."""
-_PAUSE, _FREE = 0.15, 60.0
+_PAUSE, _FREE = 0.15, 15.0
 """Seconds from the ends of a closure in which it is kept; millimetres a second by which it is let go further inside:
 lips that are closed or still for longer are at rest and say nothing."""
 _STILL = 0.6

@@ -96,6 +96,6 @@ def test_units_move_the_mesh_the_way_they_are_called(name: str, axis: int, sign:
         head.vertices(torch.zeros(len(head.identities)), pose)
         - head.vertices(torch.zeros(len(head.identities)), pose[:1])
     )
-    most = head.deltas[[head.expressions.index(n) for n in units.weights({name: 1})]].abs().sum((0, 2)).argmax()
+    most = head.deltas[[head.expressions.index(n) for n in units.weights({name: 1})]].abs().sum((0, 2)).argmax()  # type: ignore[attr-defined]
     path = sign * moved[:, most, axis]
     assert (path.diff() > 0).all() and path[-1] > 1.0
