@@ -23,6 +23,10 @@ _SMALLEST = 64  # pixels of the shorter side
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
+class NoFaceError(AvatarError):
+    """Calibrated pictures show no face: they may be of something else."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What of a folder is wanted; see `CaptureOptions`."""
@@ -104,7 +108,10 @@ def take(
         if taken.masks is not None:
             found |= {i: (taken.masks, row) for row, i in enumerate(index)}
     if np.isnan(landmarks).all():
-        raise AvatarError(f"{source}: no face found in any of {len(shots)} pictures; one view has to show it")
+        raise NoFaceError(
+            f"{source}: no face found in any of {len(shots)} pictures; one view has to show it,"
+            " or fit a scene without a head: --body field --head none"
+        )
     own = _Gathered([found[i] for i in range(len(shots))]) if found else None
     camera, times = cameras_of(frames)
     return Clip(

@@ -13,12 +13,13 @@ from avatar3d.core import AvatarError, Clip
 
 def scene(
     source: Path | str,
-    options: CaptureOptions = CaptureOptions(),
+    options: CaptureOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Clip:
     """Returns the pictures of a calibrated folder (transforms.json, COLMAP's text files, an OpenCV yml) as a clip.
 
-    Of several moments seen by several cameras the first is taken. Its masks are those that come with the pictures, or their transparency; without either there are none.
+    Of several moments seen by several cameras the first is taken. The masks are those that come with the pictures, or
+    their transparency; without either there are none.
 
     Args:
         source: The folder.
@@ -28,7 +29,7 @@ def scene(
     Raises:
         AvatarError: The folder has no calibration, or one camera that stands still; or see `capture`.
     """
-    source = Path(source)
+    source, options = Path(source), options or CaptureOptions()
     calibration = cameras.find(source) if source.is_dir() else None
     if calibration is None:
         raise AvatarError(f"{source}: no calibration; a scene is a folder with transforms.json (docs/captures.md)")

@@ -30,6 +30,8 @@ class Fit(Command):
     """Field: what moves the look of its mouth, expression weights or the clip's sound."""
     encoding: Literal["hash", "planes"] = "hash"
     """Field: a hash grid, or three planes."""
+    head: Literal["anny", "none"] = "anny"
+    """Field: the head model it rides on, or `none` for posed pictures of anything, as where they show no face."""
     steps: int | None = None
     """Field: optimisation steps; by default the preset's."""
     hold_out: float = 0.0
@@ -51,9 +53,19 @@ class Fit(Command):
             from avatar3d.cli.studio_work import run_watched_fit
 
             return run_watched_fit(self, about, console)
+        from avatar3d.capture import NoFaceError
+        from avatar3d.cli.scene_work import run_scene
         from avatar3d.cli.work import run_fit
 
-        return run_fit(self, about, console)
+        if self.head == "none":
+            return run_scene(self, about, console)
+        try:
+            return run_fit(self, about, console)
+        except NoFaceError:
+            if self.body != "field":
+                raise
+            console.note(f"{self.source}: no picture shows a face; fitting a scene without a head")
+            return run_scene(self, about, console)
 
     def field(self) -> Any:
         """Returns the options of a field, or None for splats.

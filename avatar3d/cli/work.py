@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from avatar3d import pipeline, store
+from avatar3d import pipeline, scenes, store
 from avatar3d.cli.console import Console
 from avatar3d.core import AvatarError, Clip
 from avatar3d.files import check_writable
@@ -166,7 +166,11 @@ def run_score(
     """Scores an avatar on the held-out frames of its clip."""
     if dump is not None:
         check_writable(dump / "00000_truth.png")
-    score = pipeline.score_fit(store.load(avatar), clip, dump, hold_out, follow, console.progress)
+    known = store.load(avatar)
+    if known.head == scenes.HEAD:
+        score = scenes.score_scene(known, clip, dump, hold_out, console.progress)
+    else:
+        score = pipeline.score_fit(known, clip, dump, hold_out, follow, console.progress)
     shown = f"PSNR {score.psnr:.2f} dB, SSIM {score.ssim:.4f}"
     if score.lpips is not None:
         shown += f", LPIPS {score.lpips:.4f}"

@@ -34,9 +34,18 @@ A3D_INLINE Triangle<F> triangle_of(const ClosestLeaf& leaf, int part) {
   return out;
 }
 
+// Squared distances of sixteen boxes, as far as they go into vector `part`.
+A3D_INLINE F away_of(const float (*box)[kClosestArity], int part, const F* point) {
+  F sides[kBoxFloats];
+  for (int k = 0; k < kBoxFloats; k++) sides[k] = load(box[k] + part * kLanes);
+  return box_distance(sides, sides + 3, point);
+}
+
 A3D_INLINE void try_leaf(const ClosestTree& tree, int64_t at, const F* point, Best& best) {
   const ClosestLeaf& leaf = tree.leaves[at];
   for (int part = 0; part < kParts; part++) {
+    // Most leaves only confirm what is known: a look at the triangles' boxes is a fifth of the work.
+    if (!bits_le(away_of(leaf.box, part, point), splat(best.bound))) continue;
     const F squared = nearest(triangle_of(leaf, part), point).squared;
     const unsigned near = bits_le(squared, splat(best.squared));
     if (!near) continue;
@@ -47,8 +56,8 @@ A3D_INLINE void try_leaf(const ClosestTree& tree, int64_t at, const F* point, Be
       if (each[i] > best.squared || (each[i] == best.squared && leaf.face[column] >= best.face)) continue;
       best = {each[i], 0.f, leaf.face[column], int32_t(at), column};
     }
+    best.bound = bound_of(best.squared, tree.head->extent);
   }
-  best.bound = bound_of(best.squared, tree.head->extent);
 }
 
 // Children of a node that may hold something near, and how far away they are.
@@ -59,13 +68,10 @@ struct Open {
 };
 
 A3D_INLINE void open(const ClosestTree& tree, int level, int64_t node, const F* point, const Best& best, Open& out) {
-  const float* row = tree.nodes[level][node].box[0];
   out.node = node;
   out.children = 0;
   for (int part = 0; part < kParts; part++) {
-    F box[kBoxFloats];
-    for (int k = 0; k < kBoxFloats; k++) box[k] = load(row + k * kClosestArity + part * kLanes);
-    const F away = box_distance(box, box + 3, point);
+    const F away = away_of(tree.nodes[level][node].box, part, point);
     store(out.away + part * kLanes, away);
     out.children |= bits_le(away, splat(best.bound)) << (part * kLanes);
   }

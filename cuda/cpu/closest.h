@@ -12,6 +12,7 @@ constexpr int64_t kClosestChunk = 256;    // points a task
 
 // Sixteen triangles: column i of each row belongs to one of them. Columns beyond the last face repeat it.
 struct alignas(64) ClosestLeaf {
+  float box[kBoxFloats][kClosestArity];  // of each triangle
   float triangle[kTriangleFloats][kClosestArity];
   int32_t face[kClosestArity];   // rising
   int32_t order[kClosestArity];  // corners of the face that a, b, c are: 2 bits each

@@ -69,6 +69,10 @@ double write_triangle(const float* vertices, const int32_t* faces, int32_t face,
   float record[kTriangleFloats];
   const double longest = write_record<double>(corner[0], corner[1], corner[2], record);
   for (int k = 0; k < kTriangleFloats; k++) leaf.triangle[k][column] = record[k];
+  for (int c = 0; c < 3; c++) {
+    leaf.box[c][column] = std::min({corner[0][c], corner[1][c], corner[2][c]});
+    leaf.box[3 + c][column] = std::max({corner[0][c], corner[1][c], corner[2][c]});
+  }
   leaf.face[column] = face;
   leaf.order[column] = sorted.order[0] | sorted.order[1] << 2 | sorted.order[2] << 4;
   return longest;
@@ -83,20 +87,12 @@ struct Box {
 constexpr float kNowhere = std::numeric_limits<float>::infinity();
 constexpr Box kNothing = {{kNowhere, kNowhere, kNowhere}, {-kNowhere, -kNowhere, -kNowhere}};
 
-Box box_of(const ClosestLeaf& leaf) {
-  Box box = kNothing;
-  for (int i = 0; i < kArity; i++)
-    for (int k = 0; k < 3; k++) {
-      const float corner[3] = {leaf.triangle[3 * k][i], leaf.triangle[3 * k + 1][i], leaf.triangle[3 * k + 2][i]};
-      box.add(corner, corner);
-    }
-  return box;
-}
-Box box_of(const ClosestNode& node) {
+template <class Child>
+Box box_of(const Child& child) {
   Box box = kNothing;
   for (int i = 0; i < kArity; i++) {
-    const float low[3] = {node.box[0][i], node.box[1][i], node.box[2][i]};
-    const float high[3] = {node.box[3][i], node.box[4][i], node.box[5][i]};
+    const float low[3] = {child.box[0][i], child.box[1][i], child.box[2][i]};
+    const float high[3] = {child.box[3][i], child.box[4][i], child.box[5][i]};
     box.add(low, high);
   }
   return box;
