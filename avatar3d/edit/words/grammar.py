@@ -164,7 +164,7 @@ def _resolved(text: str, clause: _Clause) -> Read:
     elif clause.number is not None:
         amount = clause.number
     amount = min(1.0, amount)
-    moved = motion(clause.words, clause.parts, clause.side, clause.flip)
+    moved = motion(clause.words, clause.parts, clause.side, clause.flip, bool(clause.colours or clause.measures))
     if moved is not None:
         found = [Found(moved[0], moved[1], amount, value)]
         return Read(text, tuple(found), sign=moved[1], amount=amount)

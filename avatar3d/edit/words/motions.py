@@ -11,7 +11,7 @@ _RAISE = {"raise", "raised", "lift", "lifted", "arch", "cock"}
 _LOWER = {"lower", "lowered", "drop", "bow", "sink"}
 
 
-def motion(words: list[str], parts: list[str], side: str, flip: int) -> tuple[str, int] | None:
+def motion(words: list[str], parts: list[str], side: str, flip: int, looks: bool) -> tuple[str, int] | None:
     """Returns operation and direction of a phrase of motion, or None.
 
     Args:
@@ -19,8 +19,9 @@ def motion(words: list[str], parts: list[str], side: str, flip: int) -> tuple[st
         parts: Of the head that it names.
         side: "left" or "right" of the person, or nothing.
         flip: -1 after "don't" and its like.
+        looks: Whether the clause says how something looks ("the right eye blue"); then an eye does not turn.
     """
-    said = set(words)
+    said = set(words) - ({"eye", "eyes"} if looks else set())
     for rule in (_mouth_and_eyes, _brows_and_others, _directions):
         found = rule(said, parts, side)
         if found is not None:

@@ -102,7 +102,7 @@ _PEOPLE_WORDS = {
 }
 
 
-def _clip(x: float, low: float = -1.0, high: float = 1.0) -> float:
+def _clip(x: float | int, low: float | int = -1, high: float | int = 1) -> float:
     return round(min(max(x, low), high), 4)
 
 

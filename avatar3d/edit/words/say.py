@@ -12,7 +12,7 @@ from torch import Tensor
 from avatar3d.edit.words.grammar import Found, Read, read
 from avatar3d.edit.words.ops import Asked, Op, ops
 
-FLOOR = 0.55
+FLOOR = 0.6
 """Cosine with the nearest phrase below which a clause is not understood."""
 _CLEAR = 0.04
 """By how much the nearest phrase must beat the nearest one of the other direction or of another operation."""
