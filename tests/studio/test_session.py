@@ -8,6 +8,7 @@ import pytest
 
 from avatar3d import store
 from avatar3d.core import AvatarError
+from avatar3d.edit import KINDS
 from avatar3d.studio.pictures import Look, picture
 
 
@@ -160,3 +161,49 @@ def test_unsaved_work_is_kept_when_it_ends(studio, saved, small) -> None:
     assert len(store.load(kept).gaussians) == len(small.gaussians)
     other = studio(saved)
     assert other.close() is None
+
+
+def test_edits_come_from_words_numbers_and_forms(studio, guest, saved, small) -> None:
+    running = studio(saved)
+    one, document = guest(running), running.document
+    handles = list(running.server.gui._gui_input_handle_from_uuid.values())
+
+    def labelled(label, which=0):
+        return [h for h in handles if getattr(h, "label", "") == label][which]
+
+    one.until(lambda: running.stream.visitors)
+    one.update(labelled("Say what to change"), "a thinner nose")
+    one.update(labelled("Show"), True)
+    one.until(lambda: document.scene().avatar is not document.avatar)  # seen, not done
+    assert document.steps == (0, 0)
+    one.update(labelled("Apply", 0), True)
+    one.until(lambda: len(document.avatar.edits) == 1)
+    one.update(labelled("Say what to change"), "colourless green ideas sleep furiously")
+    one.update(labelled("Apply", 0), True)
+    one.until(lambda: any("Notification" in name for name in one.names))  # said, nothing done
+    assert len(document.avatar.edits) == 1
+
+    value = labelled("How much")
+    one.update(value, value.max)
+    one.until(lambda: document.scene().avatar is not document.avatar)
+    one.update(labelled("Apply", 1), True)
+    one.until(lambda: len(document.avatar.edits) == 2)
+
+    one.update(labelled("Kind"), "shape")
+    examples = KINDS["shape"].examples()
+    one.until(lambda: labelled("Example").options[1:] == tuple(examples))
+    one.update(labelled("Example"), next(iter(examples)))
+    fields = running.server.gui._gui_input_handle_from_uuid
+    wanted = next(iter(examples.values())).to_json()["values"]
+    one.until(lambda: any(str(h.value).startswith(next(iter(wanted))) for h in list(fields.values())))
+    one.update(labelled("Apply", 2), True)
+    one.until(lambda: len(document.avatar.edits) == 3 and document.avatar.edits[2]["kind"] == "shape")
+    document.undo()
+    one.update(labelled("Undo"), True)
+    one.until(lambda: len(document.avatar.edits) == 1)
+    one.update(labelled("Redo"), True)
+    one.until(lambda: len(document.avatar.edits) == 2)
+    while document.undo():
+        pass
+    assert np.array_equal(document.avatar.identity, small.identity) and not document.avatar.edits
+    assert not one.error

@@ -162,7 +162,8 @@ def _path(desk: Desk) -> None:
         across, down = (int(n) for n in wide.value.split(":"))
         width = round(height * across / down)
         visitor = desk.stream.visitor(client.client_id)
-        colour = tuple(c / 255 for c in visitor.look.background) if visitor is not None else (1.0, 1.0, 1.0)
+        red, green, blue = visitor.look.background if visitor is not None else (255, 255, 255)
+        colour = (red / 255, green / 255, blue / 255)
         if what.value == "camera path":
             shots = tasks.of_path(document, document.keyframes, (width, height), float(fps.value), colour)
         elif what.value == "my view":
