@@ -46,8 +46,9 @@ class Scene:
 
 
 def field_speed(repeat: int = 9, rays: int = RAYS) -> list[Mapping[str, Any]]:
-    """Returns rows of backend, threads, rays, samples_per_ray, step_ms (wall, median), step_min_ms, step_cpu_ms (of all
-    threads: what remains of a busy machine's figures), stages (ms), and frames_per_second of two sizes.
+    """Returns rows of body (`shell`: no head), backend, threads, rays, samples_per_ray, step_ms (wall, median),
+    step_min_ms, step_cpu_ms (of all threads: what remains of a busy machine's figures), stages (ms), and
+    frames_per_second of two sizes.
 
     A step is march, encode, network, compositing, squared error and all gradients to table and network, for random
     pixels of a head in view; a picture is 128 x 128 or 256 x 256 pixels in rounds of samples. The PyTorch row does the
@@ -146,6 +147,7 @@ def _row(name: str, backend: str, threads: int, scene: Scene, rays: Rays, repeat
                 milliseconds = statistics.median(timed(lambda w=whole: picture(scene, w, backend), repeat))
             frames[f"frames_per_second_{size}"] = round(1e3 / milliseconds, 1)
     return {
+        "body": "shell",
         "backend": name,
         "threads": threads,
         "rays": len(rays.near),

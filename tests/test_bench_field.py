@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from avatar3d import bench_field
+from avatar3d import bench_field, bench_field_head
 from avatar3d.cli import main
 from avatar3d.core import AvatarError
 from avatar3d.ops import field
@@ -36,8 +36,14 @@ def test_rows_hold_what_the_command_promises(small):
 
 def test_the_command_prints_rows(small, capsys, monkeypatch):
     monkeypatch.setattr(bench_field, "RAYS", 20)
+    real = bench_field_head.head_camera
+    monkeypatch.setattr(bench_field_head, "head_camera", lambda size: real(min(size, 24)))
     assert main(["bench", "field", "--repeat", "1", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]) == 3
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert [row["body"] for row in rows] == ["shell"] * 3 + ["head"] * 3
+    own, _, plain = rows[3:]
+    assert own["stages"].keys() == {"pose", "tree", "closest", "warp"} and own["frame_cpu_ms_128"] > 0
+    assert plain["backend"] == "PyTorch" and plain["step_ms"] > plain["stages"]["closest"] > 0
 
 
 def test_rays_hit_the_head_and_rounds_show_what_one_march_shows():
@@ -62,3 +68,23 @@ def test_empty_space_changes_nothing():
     light = field.composite(x[:, 0].exp() * inside, x[:, 1:].sigmoid(), samples)
     rgb, _ = bench_field.picture(scene, rays)
     assert (rgb - light.rgb).abs().max() < 2e-3 and rgb.max() > 0.3
+
+
+def test_the_plain_step_is_the_same_step(monkeypatch):
+    """Kernels and PyTorch's own operations give the same gradients for the head."""
+    body = bench_field_head.head_body()
+    camera, pixels = bench_field_head.head_pixels(body, 12)
+    learnt, inputs = bench_field_head.learning(body)
+
+    def gradients():
+        posed, rays = learnt.posed(), bench_field_head.picture.camera_rays(camera, pixels)
+        shown = bench_field_head.picture.seen(posed, rays, field.march(rays, posed.cells, 0.003))
+        return shown.rgb, torch.autograd.grad((shown.rgb - 0.5).square().mean(), inputs[:3])
+
+    rgb, own = gradients()
+    monkeypatch.setenv("AVATAR3D_BACKEND", "march=reference,encode=reference,mlp=reference,volume=reference")
+    plain_rgb, plain = gradients()
+    torch.testing.assert_close(rgb, plain_rgb, atol=1e-3, rtol=0)
+    for a, b in zip(own, plain, strict=True):
+        assert float(b.abs().max()) > 0
+        torch.testing.assert_close(a, b, atol=0.02 * float(b.abs().max()), rtol=0.02)

@@ -219,16 +219,18 @@ def run_bench(repeat: int, console: Console) -> Mapping[str, Any]:
 
 def run_bench_field(repeat: int, console: Console) -> Mapping[str, Any]:
     """Times radiance fields."""
-    from avatar3d.bench_field import field_speed
+    from avatar3d import bench_field
+    from avatar3d.bench_field_head import head_rows
 
-    rows = field_speed(repeat)
+    rows = [*bench_field.field_speed(repeat), *head_rows(repeat, bench_field.RAYS)]
     console.note(
-        f"{'backend':<14} {'threads':>7} {'samples/ray':>11} {'step ms':>8} {'128x128 fps':>11} {'256x256 fps':>11}"
+        f"{'body':<6} {'backend':<14} {'threads':>7} {'samples/ray':>11} {'step ms':>9} {'of processor':>12} "
+        f"{'128x128 fps':>11} {'256x256 fps':>11}"
     )
     for row in rows:
         fps = [f"{row[key]:.1f}" if key in row else "-" for key in ("frames_per_second_128", "frames_per_second_256")]
-        start = f"{row['backend']:<14} {row['threads']:>7} {row['samples_per_ray']:>11} {row['step_ms']:>8.1f}"
-        console.note(f"{start} {fps[0]:>11} {fps[1]:>11}")
+        start = f"{row['body']:<6} {row['backend']:<14} {row['threads']:>7} {row['samples_per_ray']:>11}"
+        console.note(f"{start} {row['step_ms']:>9.1f} {row['step_cpu_ms']:>12.1f} {fps[0]:>11} {fps[1]:>11}")
     return {"rows": rows}
 
 
