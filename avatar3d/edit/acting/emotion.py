@@ -207,8 +207,8 @@ def _room(before: np.ndarray, names: tuple[str, ...], fps: float, head: str) -> 
     rounded = np.clip((column["mouthFunnel"] + column["mouthPucker"]) / _ROUNDED, 0, 1)
     room = np.ones_like(before)
     for at, name in enumerate(names):
-        if name.startswith("eyeWide"):
-            room[:, at] = 1 - column["eyeBlink" + name[7:]].clip(0, 1)
+        if name.startswith(("eyeWide", "eyeSquint")):  # closed lids neither open nor go further
+            room[:, at] = 1 - column["eyeBlink" + name.removeprefix("eyeWide").removeprefix("eyeSquint")].clip(0, 1)
         elif name.startswith(_SPREAD):
             room[:, at] = 1 - _ROUND * rounded
         elif name.startswith(_OPENING):
