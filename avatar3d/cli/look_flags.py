@@ -74,7 +74,7 @@ def look_edits(given: LookFlags, avatar: Avatar, console: Console) -> "list[Edit
         out.append(Recolour(region, colour, amount))
     for part in _split(given.makeup):
         style, _, rest = part.partition("=")
-        style, amount = _amount("--makeup", style) if not rest else (style, 0.6)
+        style, amount = _amount("--makeup", style, 0.6) if not rest else (style, 0.6)
         colour, amount = _amount("--makeup", rest, amount) if rest else ("", amount)
         out.append(_made("makeup", style=style.strip(), colour=colour.strip(), amount=amount))
     out += [_painted(text) for text in given.paint]
@@ -206,7 +206,7 @@ def _liked(text: str, console: Console) -> "Edit":
         from avatar3d.pipeline import make
 
         console.note(f"{path}: making an avatar of the example, to know its skin from its hair")
-        example = make(Path(path), progress=console.progress)
+        example = make(Path(path), progress=console.progress).avatar
     found = statistics(example, names)
     if not found:
         raise AvatarError(f"--like {path}: none of {', '.join(names)} is to be seen in it")
@@ -238,7 +238,7 @@ def _typed(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         elif "bool" in types[name]:
             out[name] = value.lower() in ("1", "true", "yes", "on")
         elif "tuple" in types[name]:
-            out[name] = [_number(f"--{kind}", name, x) for x in value.split("/")]
+            out[name] = tuple(_number(f"--{kind}", name, x) for x in value.split("/"))
         else:
             out[name] = _number(f"--{kind}", name, value)
     return out

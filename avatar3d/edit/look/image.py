@@ -72,7 +72,8 @@ class Decal:
     def near(self, avatar: Avatar, under: Surface) -> Bool[Tensor, " n"]:
         at, deep = self._plane(under)
         height = self.width * self.image.shape[0] / self.image.shape[1]
-        margin = torch.tensor([_MARGIN / self.width, _MARGIN / height])
+        reach = (2 * under.splats.scales.amax(-1)).clamp_min(_MARGIN)[:, None]
+        margin = reach / torch.tensor([self.width, height])
         return ((at > -margin) & (at < 1 + margin)).all(-1) & deep
 
     def rgba(self, avatar: Avatar, under: Surface) -> Float[Tensor, "n 4"]:

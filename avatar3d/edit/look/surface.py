@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from avatar3d import heads, rig
-from avatar3d.core import Avatar, Binding, Gaussians, HeadModel, Pose
+from avatar3d.core import Avatar, AvatarError, Binding, Gaussians, HeadModel, Pose
 from avatar3d.render.path import neutral
 from avatar3d.render.shade import normals
 
@@ -56,7 +56,13 @@ class Surface:
 
 
 def surface(avatar: Avatar) -> Surface:
-    """Returns where the avatar's splats lie at rest."""
+    """Returns where the avatar's splats lie at rest.
+
+    Raises:
+        AvatarError: It has none (a radiance field alone).
+    """
+    if not len(avatar.gaussians):
+        raise AvatarError("this avatar has no splats, whose looks could be edited; fit one with splats")
     head = heads.of(avatar)
     pose = neutral(head)
     vertices = head.vertices(avatar.identity, pose).float()
