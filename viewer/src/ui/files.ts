@@ -18,7 +18,7 @@ async function openFile(player: Player, file: File): Promise<void> {
   else if (/\.(ply|splat|spz|sog|glb)$/.test(name)) await player.openSplats(await file.arrayBuffer(), file.name);
   else if (/\.html?$/.test(name)) await openPage(player, await file.text());
   else if (/\.a3dp$/.test(name)) await player.openAvatar(await file.arrayBuffer());
-  else if (file.type.startsWith("image/")) await player.background(file);
+  else if (file.type.startsWith("image/") || /\.(png|jpe?g|webp|avif|gif|bmp)$/.test(name)) await player.background(file);
   else if (/\.a3d$/.test(name)) throw new Error("open it with `avatar3d view`, or turn it into a page with `avatar3d export --to html`");
   else throw new Error("no file that this player opens: .csv, .json, .ply, .splat, .spz, .sog, .glb, .a3dp, a player page, or a picture");
 }
