@@ -31,6 +31,8 @@ YAWS = (0.0, 60.0, 90.0, 180.0)
 """Cameras to choose from, degrees around the head."""
 SPLATS, WITHIN, BESIDE = 10, 3.5e-3, 2e-3
 """How many splats show a place; how near they are to the place that shall move, and to others, metres."""
+TIED = 8e-3
+"""Metres: how near the mesh under such a splat is to the place."""
 _DC = 0.28209479177387814
 LANDMARKS = {
     "nose": (1, 129, 358),
@@ -89,7 +91,9 @@ def find_spot(avatar: Avatar, region: str, vertex: int, place: Tensor, seen: Ten
         place: n 3, where splats are at rest.
         seen: n, pixels that each splat gives to the picture.
     """
-    away = (place - _vertices(avatar, _rest(avatar))[vertex]).norm(dim=-1) + torch.where(seen > 0.3, 0.0, 1.0)
+    mesh_at = _vertices(avatar, _rest(avatar))
+    tied = (_under(avatar, mesh_at) - mesh_at[vertex]).norm(dim=-1) < TIED  # no hair that hangs over it from elsewhere
+    away = (place - mesh_at[vertex]).norm(dim=-1) + torch.where((seen > 0.3) & tied, 0.0, 1.0)
     near = away.argsort(stable=True)[: SPLATS if region == "target" else 4]
     near = near[away[near] < (WITHIN if region == "target" else BESIDE)]
     return Spot(region, vertex, near) if len(near) >= (3 if region == "target" else 1) else None
@@ -154,7 +158,7 @@ def measure(avatar: Avatar, name: str, edits: Sequence[Edit], pose: Pose | None 
     spots = [target, *others]
     pixels = [locate(one, pose, camera, spots) for one in (avatar, changed[-1])]
     pixels[1:1] = [locate(one, pose, camera, spots[:1]) for one in changed[:-1]]
-    wanted = [_projected(_under(avatar, v, target), camera).mean(0) for v in (base, *asked)]
+    wanted = [_projected(_under(avatar, v, target.splats), camera).mean(0) for v in (base, *asked)]
     gains = []
     for after, want in zip(pixels[1:], wanted[1:], strict=True):
         way = want - wanted[0]
@@ -179,10 +183,10 @@ def _vertices(avatar: Avatar, pose: Pose) -> Tensor:
     return heads.of(avatar).vertices(avatar.identity, pose)
 
 
-def _under(avatar: Avatar, vertices: Tensor, spot: Spot) -> Tensor:
-    """Returns the points of the mesh that carry a place's splats."""
-    corners = vertices[heads.load(avatar.head).faces[avatar.binding.face[spot.splats]]]
-    return (corners * avatar.binding.bary[spot.splats][..., None]).sum(1)
+def _under(avatar: Avatar, vertices: Tensor, splats: Tensor | slice = slice(None)) -> Tensor:
+    """Returns the points of the mesh that carry splats."""
+    corners = vertices[heads.load(avatar.head).faces[avatar.binding.face[splats]]]
+    return (corners * avatar.binding.bary[splats][..., None]).sum(1)
 
 
 def _facing(vertices: Tensor, faces: Tensor, camera: Camera) -> Tensor:
