@@ -136,7 +136,7 @@ def _picture(avatar: Avatar) -> np.ndarray:
 
 def main() -> None:
     """Measures, prints and writes the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--heads", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--triangles", type=int, default=10)

@@ -47,7 +47,7 @@ def score(rows: Sequence[tuple[str, set[str]]], encoder: bool, show: bool) -> di
 
 def main() -> None:
     """Prints the figures as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--show", action="store_true", help="print the sentences that are not understood as wanted")
     show = parser.parse_args().show
     nothing = [(line, set()) for line in (FOLDER / "irrelevant.txt").read_text(encoding="utf-8").splitlines()]

@@ -215,10 +215,10 @@ def draw(seed: int, fixed: Mapping[str, Any] | None = None) -> Person:
     take(
         "fabric", lambda r: tuple(np.clip(np.array(_FABRICS[r.integers(len(_FABRICS))]) * r.uniform(0.85, 1.15), 0, 1))
     )
-    fields = {
-        k: tuple(map(float, v)) if isinstance(v, tuple) else (str(v) if k in _LISTS else float(v))
-        for k, v in out.items()
-    }
+    fields: dict[str, Any] = {}
+    for name, value in out.items():
+        plain = tuple(map(float, value)) if isinstance(value, tuple) else str(value) if name in _LISTS else float(value)
+        fields[name] = plain
     return Person(seed=seed, **fields)
 
 
