@@ -11,7 +11,7 @@ from avatar3d.core import AvatarError
 from avatar3d.studio import FitRequest, StudioOptions, open_studio
 
 if TYPE_CHECKING:
-    from avatar3d.cli.verbs import Fit
+    from avatar3d.cli.fit_verbs import Fit
     from avatar3d.cli.view_verbs import View
 
 
@@ -43,7 +43,7 @@ def run_watched_fit(given: "Fit", about: dict[str, Any], console: Console) -> Ma
     check_output(given.output, ".a3d")
     if not given.source.exists():
         raise AvatarError(f"{given.source}: no such file")
-    request = FitRequest(given.source, given.output, given.preset, given.hold_out, about)
+    request = FitRequest(given.source, given.output, given.preset, given.hold_out, about, given.field())
     options = StudioOptions(given.source, None, request, given.output.parent, given.port)
     told = _shown(options, given.no_browser, console)
     if not given.output.exists():

@@ -1,6 +1,7 @@
 """Controls for an edit, made from what it says of itself: a field's type, range, names and words."""
 
 import ast
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -76,7 +77,9 @@ def _written(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}={v:g}" if isinstance(v, int | float) else f"{k}={v}" for k, v in value.items())
+        if all(isinstance(v, int | float | str) for v in value.values()):
+            return ", ".join(f"{k}={v:g}" if isinstance(v, int | float) else f"{k}={v}" for k, v in value.items())
+        return json.dumps(value)
     return value if isinstance(value, str) else repr(value)
 
 
@@ -86,7 +89,7 @@ def _typed_in(name: str, text: str, kind: str) -> Any:
     if not text:
         return ...
     if kind.startswith("Mapping") or kind.startswith("dict"):
-        return _by_name(name, text)
+        return _as_json(name, text) if text.startswith("{") else _by_name(name, text)
     if kind in ("str", "str | None"):
         return text
     try:
@@ -97,10 +100,17 @@ def _typed_in(name: str, text: str, kind: str) -> Any:
         raise AvatarError(f"{name}: '{text[:40]}' is not a value of type {kind}") from error
 
 
+def _as_json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AvatarError(f"{name}: '{text[:40]}' is not JSON ({error})") from error
+
+
 def _by_name(name: str, text: str) -> dict[str, Any]:
     """Returns values by name; a value that is no number is a word, such as FACS's letters."""
     values: dict[str, Any] = {}
-    for part in text.strip("{} ").split(","):
+    for part in text.split(","):
         key, sign, value = part.replace(":", "=").partition("=")
         key, value = key.strip(" '\""), value.strip(" '\"")
         if not key or not sign or not value:

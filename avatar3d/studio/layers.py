@@ -10,8 +10,9 @@ from avatar3d import geometry
 from avatar3d.core import Camera
 from avatar3d.render.image import world_splats
 from avatar3d.studio.cameras import Keyframe, of_camera
-from avatar3d.studio.document import Document, Scene
+from avatar3d.studio.document import Document
 from avatar3d.studio.drawing import head_of
+from avatar3d.studio.scene import Scene
 
 LAYERS = ("clip camera", "camera path", "mesh", "splats", "points")
 _SH0 = 0.28209479177387814

@@ -36,6 +36,8 @@ class FitRequest:
     preset: str = "fast"
     hold_out: float = 0.0
     about: dict[str, Any] = field(default_factory=dict)
+    body: Any = None
+    """A `fit.FieldOptions` for a field; None for splats."""
 
     @property
     def checkpoint(self) -> Path:
@@ -117,10 +119,17 @@ class Monitor:
             self._curve.clear()
         self.request, self.step, self.frames, self._first, self._cost = request, None, None, True, 0.0
         self._going.set()
-        facts = request.about
+        more = {} if request.body is None else {"body": request.body}
         try:
             made = pipeline.make(
-                request.source, request.preset, request.hold_out, facts, request.checkpoint, jobs.progress, self.watch
+                request.source,
+                request.preset,
+                request.hold_out,
+                request.about,
+                request.checkpoint,
+                jobs.progress,
+                self.watch,
+                **more,
             )
         except BaseException:
             self._keep(request)

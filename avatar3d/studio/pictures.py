@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 
 from avatar3d.core import Avatar, Camera
 from avatar3d.render.image import quantise
-from avatar3d.studio.document import Scene
 from avatar3d.studio.drawing import Draw, drawn
+from avatar3d.studio.scene import Scene
 
 Compare = Literal["off", "side by side", "wipe", "difference"]
 Against = Literal["clip", "as opened", "before the last change"]

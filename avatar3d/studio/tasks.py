@@ -99,7 +99,7 @@ def compare(document: Document, path: Path, jobs: Jobs) -> str:
 
 
 def _own_camera(avatar: Avatar) -> Camera | None:
-    from avatar3d.studio.document import remembered
+    from avatar3d.studio.scene import remembered
 
     return remembered(avatar, torch.eye(4))
 
