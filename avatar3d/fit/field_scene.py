@@ -26,9 +26,9 @@ from avatar3d.ops.optim import Adam
 RATES = {"table": 1e-2, "network": 2e-3}
 """Learning rates; Instant-NGP's, or near them."""
 _FINAL = 0.03  # share of their rates that the last step is done with
-_MATTE = 0.02  # weight of alpha against the masks
-_BEYOND = 0.1  # share of rays that may hit anything; the others hit what masks show, or its surroundings
-_EDGE = 0.012  # of the picture's side, around masks
+_MATTE = 0.1  # weight of alpha against the masks
+_BEYOND = 0.2  # share of rays that may hit anything; the others hit what masks show, or its surroundings
+_EDGE = 0.05  # of the picture's side, around masks
 _WARM = 100  # steps in which rates rise
 _LOOK_EVERY, _FORGETS = 16, 0.8  # steps; share of a cell's density that is left after a look
 _UNSEEN, _EMPTY = 20.0, 3.0  # 1/metre: of a cell nobody has looked into; below it a cell counts as empty
