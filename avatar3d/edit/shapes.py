@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from avatar3d import heads
@@ -107,7 +108,8 @@ def _away(head: AnnyHead, name: str) -> Float[Tensor, "v 1"]:
             kept = head.template[head.regions[region] > 0.5]
             if region == "nose":
                 kept = kept[kept[:, 1] > _PHILTRUM]
-            t = ((torch.cdist(head.template, kept).amin(1) - clear) / _FADE).clamp(0, 1)
+            away, _ = KDTree(kept.double().numpy()).query(head.template.double().numpy(), workers=1)
+            t = ((torch.from_numpy(away).float() - clear) / _FADE).clamp(0, 1)
             out *= (t * t * (3 - 2 * t))[:, None]
     return out
 
