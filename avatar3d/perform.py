@@ -22,7 +22,6 @@ from avatar3d.motions.blend import resampled
 from avatar3d.motions.neutral import Neutral, neutral_of
 from avatar3d.motions.smooth import smooth
 from avatar3d.pipeline import Progress, fraction, quiet, stage, training_frames
-from avatar3d.rig.steady import steady
 from avatar3d.speech.phones import PhoneTrack
 from avatar3d.speech.sound import Resampler, Sound, SoundFile
 
@@ -175,13 +174,6 @@ def at_origin(avatar: Avatar) -> Avatar:
     return replace(avatar, motion=replace(avatar.motion, pose=replace(pose, root=home.to(pose.root) @ pose.root)))
 
 
-def steadied(avatar: Avatar) -> Avatar:
-    """Returns the avatar with blendshapes that stay as its clip showed them, however strong an expression is."""
-    if avatar.basis is None or avatar.motion is None or not len(avatar.motion):
-        return avatar
-    return replace(avatar, basis=steady(avatar.basis, avatar.motion.pose))
-
-
 def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Progress = quiet) -> dict[str, Any]:
     """Writes a video of the avatar and returns `frames` and `seconds` of work.
 
@@ -192,7 +184,6 @@ def film(avatar: Avatar, played: Played, shot: Shot, output: Path, progress: Pro
     from avatar3d.render.video import write_video
 
     home = geometry.rigid_inverse(rest_of(avatar).root) if shot.at_rest else None
-    avatar = steadied(avatar)
 
     def pictures() -> Iterator[np.ndarray]:
         done = 0

@@ -186,7 +186,6 @@ def _live(given: "Drive", avatar: Avatar | None, options: RetargetOptions, conso
     asked = LiveOptions(given.port, given.seconds, _speech(given, options), options, shot.background)
     if shot.at_rest:
         avatar = perform.at_origin(avatar)
-    avatar = perform.steadied(avatar)
     figures = live(avatar, shot.camera, pieces, kind, asked, lambda address: console.note(f"open {address}"))
     console.note(
         f"{figures['frames_per_second']} pictures a second, {figures['latency_ms']} ms from event to picture "

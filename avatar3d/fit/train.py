@@ -19,6 +19,7 @@ from avatar3d.fit.start import SH0, Start, beside, cosine, rest_pose, seen_in, s
 from avatar3d.fit.views import Views, batch, draw, load
 from avatar3d.ops import splat
 from avatar3d.rig import pose as pose_splats
+from avatar3d.rig.steady import steady
 
 _BASIS_BEGINS = 0.12  # share of the fit after which blendshapes and pose corrections join: first the average face
 _PERCEIVED_FROM = 0.6  # share of the fit after which crops are compared by LPIPS: first everything finds its place
@@ -186,6 +187,7 @@ class _Fitting:
     def avatar(self, clip: Clip, began: float) -> Avatar:
         """Returns the avatar as it is now, with what no frame showed made up."""
         gaussians, basis = self._completed()
+        motion = self._motion()
         about = {
             "source": clip.source.name,
             "frames": len(clip),
@@ -204,9 +206,9 @@ class _Fitting:
             self.track.identity,
             gaussians,
             self.first.binding,
-            basis,
+            None if basis is None else steady(basis, motion.pose),
             about=about,
-            motion=self._motion(),
+            motion=motion,
         )
 
     def _completed(self) -> tuple[Gaussians, Basis | None]:

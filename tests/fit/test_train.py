@@ -13,6 +13,7 @@ from avatar3d.fit.start import rest_pose
 from avatar3d.geometry import look_at, pinhole, rigid
 from avatar3d.ops import mesh, splat
 from avatar3d.render.shade import shade
+from avatar3d.rig import basis_weights
 from avatar3d.rig import pose as pose_splats
 
 SIZE = 72
@@ -94,6 +95,18 @@ def test_clothes_have_no_blendshapes(ball):
     assert avatar.basis is not None
     torso = unseen.at_splats(dressed.regions["torso"], ball.faces, avatar.binding) > 0.6
     assert avatar.basis.means[:, torso].abs().max() == 0 < avatar.basis.means[:, ~torso].abs().max()
+
+
+def test_blendshapes_are_not_asked_for_what_the_clip_never_showed(ball):
+    clip, track = performance(ball, 6)
+    avatar = fit(clip, track, OPTIONS)
+    assert avatar.basis is not None and avatar.motion is not None
+    seen = avatar.motion.pose
+    beyond = dataclasses.replace(seen, expression=seen.expression.amax(0) + torch.tensor([[0.06, 0.06], [0.6, 0.6]]))
+    beyond = dataclasses.replace(beyond, joints=seen.joints[:2] * 0, root=seen.root[:2])
+    near, far = basis_weights(avatar.basis, beyond)
+    assert torch.allclose(near, far, atol=1e-5)
+    assert (basis_weights(avatar.basis, seen).std(0) > 1e-4).any()
 
 
 def test_each_step_reports_and_the_loss_falls(ball):
