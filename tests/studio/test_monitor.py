@@ -160,3 +160,31 @@ def test_a_long_curve_is_thinned(small, tmp_path) -> None:
     monitor._curve.extend((i, float(i), 0.0) for i in range(5000))
     steps, losses, _ = monitor.curves()
     assert len(steps) == 400 and (np.diff(steps) > 0).all() and np.allclose(steps, losses)
+
+
+def test_who_watches_may_end_a_fit_and_changes_nothing_else(small, tmp_path, monkeypatch) -> None:
+    from avatar3d import fit
+    from avatar3d.fit import FitOptions
+    from avatar3d.pipeline import _fitted, quiet
+
+    seen = []
+
+    def steps(clip, track, options, checkpoint):
+        checkpoint.write_bytes(b"state")
+        for i in range(1, 6):
+            yield Step(i, 5, 1.0, 20.0, 0.0, lambda i=i: replace(small, about={"steps": i}))
+
+    monkeypatch.setattr(fit, "steps", steps)
+    clip = Clip(tmp_path / "me.mp4", 8, 8, 25.0, Frames(np.zeros((1, 8, 8, 3), np.uint8)))
+    camera = Camera(torch.eye(4), torch.eye(3), 8, 8)
+    track = Track("anny", small.identity, small.motion, camera, torch.ones(len(small.motion)))
+    path = tmp_path / "fit-checkpoint"
+
+    def until_three(step, clip, track):
+        seen.append(step.index)
+        return step.index < 3
+
+    stopped = _fitted(clip, track, FitOptions(), path, quiet, until_three)
+    assert stopped.about["steps"] == 3 == seen[-1] and path.exists()
+    whole = _fitted(clip, track, FitOptions(), path, quiet, lambda step, clip, track: True)
+    assert whole.about["steps"] == 5 and not path.exists()
