@@ -98,7 +98,7 @@ def psnr(avatar: Avatar, track: Track, truth: Subject, rows: list[int], clip) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--views", type=int, default=12)
     parser.add_argument("--size", type=int, default=320)
@@ -125,7 +125,7 @@ def main() -> None:
     avatar3d.save(avatar, saved)
     held = [i for i in range(len(clip)) if clip.held is not None and clip.held[i]]
     turn = head_turn(avatar, track)
-    out = {"fit": psnr(avatar, track, source, held, clip)}
+    out: dict[str, object] = {"fit": psnr(avatar, track, source, held, clip)}
     for name, setting in _TARGETS.items():
         truth = lit(plain, lights(setting), level)
         direction = tuple((turn @ torch.tensor(setting["direction"])).tolist())

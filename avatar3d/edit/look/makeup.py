@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -77,7 +77,7 @@ class Makeup(Edit):
 
     @classmethod
     def examples(cls) -> Mapping[str, Edit]:
-        return {style: cls(style, 0.8) for style in _COLOURS}
+        return {style: cls(style, 0.8) for style in get_args(Style)}
 
 
 @dataclass(frozen=True)

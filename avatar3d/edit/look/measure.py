@@ -19,7 +19,7 @@ _SIDE = 256
 _FACE, _HEAD = (0.2, (0.0, -0.025, 0.01)), (0.42, (0.0, -0.045, -0.02))  # metres across, and what is looked at
 _INSIDE = ("teeth", "gums", "tongue", "mouth")
 _FAR = ("hair", "clothes", "scalp", "neck", "skin", "all", "attached", "ears")
-_OPEN = {"jawOpen": 0.35, "mouthSmile": 0.7, "mouthUpperUp": 0.7, "mouthLowerDown": 0.8}
+_OPEN = {"jawOpen": 0.35, "mouthSmile": 0.7, "mouthUpperUp": 0.7}
 _LEAST = 12.0  # pixels of a region, all views together, below which there is nothing to measure
 
 

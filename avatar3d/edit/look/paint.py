@@ -74,7 +74,9 @@ class Paint(Edit):
     @classmethod
     def examples(cls) -> Mapping[str, Edit]:
         star = pack_image(_star(128))
-        return {"a tattoo": cls(star, at="cheek_left", width=0.03, right=-0.014, up=0.01, blend="multiply", opacity=0.85)}
+        return {
+            "a tattoo": cls(star, at="cheek_left", width=0.03, right=-0.014, up=0.01, blend="multiply", opacity=0.85)
+        }
 
 
 def _star(side: int) -> np.ndarray:

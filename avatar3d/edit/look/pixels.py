@@ -69,7 +69,7 @@ def lips_and_teeth(under: Surface, face: FacePicture) -> tuple[np.ndarray, np.nd
     """Returns where lips are and where teeth show between them, in [0, 1]."""
     region = drawn(under, face.camera, "lips", "mouth_interior", "nose")
     mouth = np.maximum(region["lips"], region["mouth_interior"])
-    away = distance_transform_edt(mouth < 0.5) * face.pixel
+    away = _away(mouth < 0.5) * face.pixel
     zone = (away < 0.005) & (face.alpha > 0.5)
     ring = (away > 0.006) & (away < 0.013) & (region["nose"] < 0.2) & (face.alpha > 0.9)
     if ring.sum() < 50 or zone.sum() < 50:
@@ -95,7 +95,7 @@ def irises(under: Surface, eyes: Bool[Tensor, " n"]) -> tuple[FacePicture, np.nd
     picture = mesh.interpolate(values, seen, _eye_faces(under)).double().numpy()
     ball, disc, pupil = seen.face.numpy() >= 0, picture[..., 0], picture[..., 1]
     disc = np.maximum(disc, pupil)  # the mesh's iris may or may not hold its pupil
-    away = distance_transform_edt(disc < 0.5) * face.pixel
+    away = _away(disc < 0.5) * face.pixel
     white = ball & (away > 0.0025) & (away < 0.009) & (face.alpha > 0.7)
     zone = ball & (away < 0.0025) & (face.alpha > 0.5)
     prior = np.clip(gaussian_filter(disc, 0.0009 / face.pixel), 0.02, 0.98)
@@ -164,10 +164,11 @@ def _brow(face: FacePicture, fringe: np.ndarray, u: float, v: float, sign: float
 
 def _fringe(hair: np.ndarray, px: float) -> Bool[np.ndarray, "h w"]:
     """Returns where hair hangs: patches too large to be brows, which look like hair too, with a rim of 4 mm."""
-    patches, count = label(hair > 0.4)
+    patches = np.zeros(hair.shape, np.int32)
+    count = int(label(hair > 0.4, output=patches))  # type: ignore[arg-type]
     sizes = np.bincount(patches.ravel(), minlength=count + 1) * px**2
     large = np.isin(patches, [i for i in range(1, count + 1) if sizes[i] > _BROW_LARGEST])
-    return distance_transform_edt(~large) * px < 0.004 if large.any() else large
+    return _away(~large) * px < 0.004 if large.any() else large
 
 
 def _longest(there: np.ndarray) -> np.ndarray:
@@ -212,6 +213,11 @@ def _path(gain: np.ndarray, cost: float) -> np.ndarray:
     for c in range(columns - 1, 0, -1):
         path[c - 1] = back[c, path[c]]
     return path
+
+
+def _away(empty: np.ndarray) -> np.ndarray:
+    """Returns how many pixels each one is away from the nearest that is not `empty`."""
+    return np.asarray(distance_transform_edt(empty))
 
 
 def _separate(lab: np.ndarray, prior: np.ndarray, zone: np.ndarray, ring: np.ndarray) -> np.ndarray:

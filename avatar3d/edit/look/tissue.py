@@ -42,7 +42,8 @@ def tissue(under: Surface, lab: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     skin = _clusters(lab[seeds[SKIN]]) if int(seeds[SKIN].sum()) > 50 else None
     if skin is None:
         return _priors(under, 1.0, 1.0)
-    models, belief = [skin], [1.0]
+    models: list[_Colours | None] = [skin]
+    belief = [1.0]
     for which in (HAIR, CLOTHES):
         found = lab[seeds[which]]
         model = _clusters(found) if len(found) > 50 else None

@@ -59,7 +59,7 @@ def dotted(fine):
 @pytest.mark.parametrize(
     ("yaw", "pitch", "settings"),
     [
-        (0.35, 0.0, {}),
+        (0.55, 0.0, {}),
         (0.7, 0.0, {}),
         (1.1, 0.1, {}),
         (0.6, 0.35, {}),
