@@ -14,7 +14,7 @@ from avatar3d.sample.person import Person, from_json
 from avatar3d.sample.skin import canvas
 
 
-def between(first: Avatar, second: Avatar, amount: float = 0.5) -> Avatar:
+def between(first: Avatar, second: Avatar, amount: float | int = 0.5) -> Avatar:
     """Returns the head that lies between two sampled heads.
 
     Shape, colours and every number go over evenly. Where the two differ in kind (style of hair, beard, clothes) and in
@@ -52,7 +52,7 @@ def _person(avatar: Avatar, which: str) -> Person:
     return from_json(avatar.about["sample"])
 
 
-def _mixed(one: Person, two: Person, amount: float, second: bool = False) -> Person:
+def _mixed(one: Person, two: Person, amount: float | int, second: bool = False) -> Person:
     """Returns the person between, with the kinds and the seed of the first or of the second."""
     base, other = (two, one) if second else (one, two)
     share = 1 - amount if second else amount
@@ -68,7 +68,7 @@ def _mixed(one: Person, two: Person, amount: float, second: bool = False) -> Per
     return Person(**values)
 
 
-def _share(layer: layers.Layer, part: float, rest: bool) -> np.ndarray:
+def _share(layer: layers.Layer, part: float | int, rest: bool) -> np.ndarray:
     """Returns the rows of a layer whose place in a fixed random order is below `part`, or the rest.
 
     The closed surface is the same set of places in both, so that each place comes from one of the two.

@@ -82,7 +82,7 @@ def collar(canvas: Canvas) -> list[Layer]:
     return layers
 
 
-def _contour(canvas: Canvas, level: float):
+def _contour(canvas: Canvas, level: float | int):
     """Returns triangles, middles, directions and lengths of the pieces of the line `level` mm below the neckline."""
     head = canvas.surface.head
     faces, template = head.faces.numpy(), head.template.double().numpy()

@@ -27,7 +27,7 @@ class Strands:
     points: Float[np.ndarray, "n k 3"]
     depth: Float[np.ndarray, " n"]
     """How far out in the hair each lies: 0 on the scalp, 1 outside."""
-    width: Float[np.ndarray, "n k"]
+    width: Float[np.ndarray, "n k-1"]
     """Standard deviation across, metres."""
 
 

@@ -102,7 +102,7 @@ def _cameras(directions: np.ndarray) -> Camera:
     towards = torch.from_numpy(directions).float()
     w2c = geometry.look_at(target + _FAR * towards, target, (0.01, 0.999, 0.02))
     K = geometry.pinhole(_SIZE, _SIZE, _SIZE * _FAR / 0.56)
-    return Camera(w2c, K, _SIZE, _SIZE)
+    return Camera(w2c, K.expand(len(directions), 3, 3), _SIZE, _SIZE)
 
 
 def _rings(faces: np.ndarray, count: int):

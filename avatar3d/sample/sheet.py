@@ -15,7 +15,7 @@ _BACKDROP = (0.64, 0.66, 0.69)
 
 
 def portrait(
-    avatar: Avatar, size: int = 256, yaw: float = 0.0, settings: Mapping[str, float] | None = None
+    avatar: Avatar, size: int = 256, yaw: float | int = 0.0, settings: Mapping[str, float | int] | None = None
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Returns a picture of a head before grey, from the front or from `yaw` degrees."""
     with torch.no_grad():

@@ -12,10 +12,10 @@ def strokes(
     roots: Float[np.ndarray, "n 3"],
     direction: Float[np.ndarray, "n 3"],
     length: np.ndarray,
-    width: np.ndarray | float,
+    width: np.ndarray | float | int,
     colour: Float[np.ndarray, "n 3"],
-    opacity: np.ndarray | float,
-    lift: float = 0.0002,
+    opacity: np.ndarray | float | int,
+    lift: float | int = 0.0002,
 ) -> Layer:
     """Returns one long splat each that begins at a root.
 
@@ -45,8 +45,8 @@ def dots(
     roots: Float[np.ndarray, "n 3"],
     radius: np.ndarray,
     melanin: np.ndarray,
-    opacity: np.ndarray | float,
-    lift: float = 0.00025,
+    opacity: np.ndarray | float | int,
+    lift: float | int = 0.00025,
 ) -> Layer:
     """Returns flat spots of skin with more or less melanin, slightly longer one way."""
     face, bary = canvas.surface.nearest(roots)

@@ -188,7 +188,7 @@ STYLES: Mapping[str, Style] = {
         cling=0.5,
         wild=0.06,
         width=0.9e-3,
-        knot=(0, 0.055, -0.197, 0.033),
+        knot=(0.0, 0.055, -0.197, 0.033),
     ),
     "ponytail": Style(
         1900,
@@ -203,7 +203,7 @@ STYLES: Mapping[str, Style] = {
         cling=0.5,
         wild=0.07,
         width=0.9e-3,
-        knot=(0, 0.05, -0.185, 0.02),
+        knot=(0.0, 0.05, -0.185, 0.02),
         tail=0.24,
     ),
 }
