@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avatar3d import geometry
 from avatar3d.core import AvatarError, Pose, first_of
+from avatar3d.heads.mixing import mixed, spread
 from avatar3d.heads.soft import soft_weights
 
 _DATA = Path(__file__).parent / "data" / "anny.safetensors"
@@ -75,7 +76,7 @@ class AnnyHead:
 
     def rest(self, identity: Float[Tensor, "*i s"]) -> Float[Tensor, "*i v 3"]:
         """Returns neutral vertices in head space, metres."""
-        flat = identity @ self.modes.flatten(1)
+        flat = mixed(identity, self.modes.flatten(1))
         return self.template + flat.unflatten(-1, self.template.shape)
 
     def rest_joints(self, identity: Float[Tensor, "*i s"]) -> Float[Tensor, "*i j 3"]:
@@ -114,7 +115,7 @@ class AnnyHead:
 
     def shaped(self, identity: Float[Tensor, "*i s"], expression: Float[Tensor, "*b e"]) -> Float[Tensor, "*c v 3"]:
         """Returns vertices in head space with the expression but before joints turn them, metres."""
-        moved = (expression @ self.deltas.flatten(1)).unflatten(-1, self.template.shape)
+        moved = mixed(expression, self.deltas.flatten(1)).unflatten(-1, self.template.shape)
         return self.rest(identity) + moved
 
     def vertices(self, identity: Float[Tensor, "*i s"], pose: Pose) -> Float[Tensor, "*b v 3"]:
@@ -134,10 +135,11 @@ class AnnyHead:
                     f"the pose shifts {pose.soft.shape[-2]} soft nodes, head '{self.name}' has {self.soft.shape[1]}: "
                     "it belongs to another head; track or fit again"
                 )
-            shaped = shaped + self.soft @ pose.soft
+            shaped = shaped + spread(self.soft, pose.soft)
         transforms = self._transforms(identity, pose)[..., :3, :]
         # Columns of each 3x4 transform; `unbind`, because each slice would cost a full-size zero in the backward.
-        along_x, along_y, along_z, moved = (self.weights @ transforms.mT.flatten(-2)).unflatten(-1, (4, 3)).unbind(-2)
+        blended = spread(self.weights, transforms.mT.flatten(-2)).unflatten(-1, (4, 3))
+        along_x, along_y, along_z, moved = blended.unbind(-2)
         x, y, z = (c[..., None] for c in shaped.unbind(-1))
         return along_x * x + along_y * y + along_z * z + moved
 
