@@ -151,7 +151,7 @@ class Pose(_Tensors):
     """Shifts of the head's soft nodes before joints turn them, metres: what clothes, a hand before them and hair did in
     a clip. Of one person and one clip; None for none."""
     heard: Float[Tensor, "*b a"] | None = None
-    """What sounds at that moment, as fields take it that listen to it instead of expressions; None where there is none."""
+    """What sounds at that moment, for fields that listen to it instead of expressions; None where there is none."""
 
     def __getitem__(self, index) -> "Pose":
         return self.map(lambda x: x[index])

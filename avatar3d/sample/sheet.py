@@ -20,7 +20,10 @@ def portrait(
     """Returns a picture of a head before grey, from the front or from `yaw` degrees."""
     with torch.no_grad():
         seen = render(
-            avatar, posed(avatar.head, settings or {}), view(float(yaw), 0.0, (size, size), 1.12), torch.tensor(_BACKDROP)
+            avatar,
+            posed(avatar.head, settings or {}),
+            view(float(yaw), 0.0, (size, size), 1.12),
+            torch.tensor(_BACKDROP),
         )
     return to_bytes(seen)
 
