@@ -93,8 +93,12 @@ def _avatar(tensors: Mapping[str, Tensor], plain: Mapping[str, Any], where: str)
     basis = None
     if "basis.means" in tensors:
         layers = tuple(tensors[name] for name in _layers(tensors))
-        means, rest = tensors["basis.means"], (tensors["basis.quats"], tensors["basis.sh"])
-        basis = Basis(means, *(x if len(x) else x.new_zeros(len(means), *x.shape[1:]) for x in rest), layers)
+        means = tensors["basis.means"]
+        quats, sh = (
+            x if len(x) else x.new_zeros(len(means), *x.shape[1:])
+            for x in (tensors["basis.quats"], tensors["basis.sh"])
+        )
+        basis = Basis(means, quats, sh, layers)
     with plainly(where):
         return Avatar(
             head=_text(plain["head"]),

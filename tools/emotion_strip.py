@@ -17,7 +17,7 @@ from avatar3d.drive import drive
 from avatar3d.drive.retarget import rest_of
 from avatar3d.drive.stream import SpeechOptions
 from avatar3d.edit.acting.emotion import EmotionOptions, emoted, labels, parse
-from avatar3d.perform import at_origin, front, steadied
+from avatar3d.perform import at_origin, front
 from avatar3d.render import frames
 from avatar3d.render.video import write_png
 
@@ -40,7 +40,7 @@ def strip(paths: list[Path], audio: Path | None, moments: list[float], columns: 
     """Returns each avatar at rest and, with speech, in each moment of it, in all emotions."""
     found = []
     for path in paths:
-        avatar = steadied(at_origin(store.load(path)))
+        avatar = at_origin(store.load(path))
         rest = rest_of(avatar)
         pose = Pose(rest.expression.float()[None].clone(), rest.joints.float()[None].clone(), torch.eye(4)[None])
         still = Motion(pose, 25.0, tuple(heads.load(avatar.head).expressions))
