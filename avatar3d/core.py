@@ -6,46 +6,23 @@ Axis letters: `n` splats, `v` vertices, `f` faces, `e` expressions, `j` joints, 
 frames, `k` SH bases or splat blendshapes, `h w` pixels, `*b` any batch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-T = TypeVar("T", bound="_Tensors")
-
-
-class _Tensors:
-    """Moves and maps every tensor field of a frozen dataclass."""
-
-    def map(self: T, fn) -> T:
-        """Returns the same value with `fn` applied to each of its tensors."""
-        changed = {}
-        for f in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            if isinstance(value, Tensor):
-                changed[f.name] = fn(value)
-            elif isinstance(value, _Tensors):
-                changed[f.name] = value.map(fn)
-            elif isinstance(value, tuple) and value and all(isinstance(x, Tensor) for x in value):
-                changed[f.name] = tuple(fn(x) for x in value)
-        return replace(self, **changed)  # type: ignore[type-var]
-
-    def to(self: T, *args, **kwargs) -> T:
-        """Returns the same value with each tensor passed through `Tensor.to`."""
-        return self.map(lambda x: x.to(*args, **kwargs))
-
-    def detach(self: T) -> T:
-        """Returns the same value cut off from the autograd graph."""
-        return self.map(lambda x: x.detach())
+from avatar3d.errors import AvatarError as AvatarError
+from avatar3d.errors import first_of as first_of
+from avatar3d.tensors import Tensors
 
 
 @dataclass(frozen=True)
-class Camera(_Tensors):
+class Camera(Tensors):
     """A pinhole camera, or a batch of them that share one image size."""
 
     w2c: Float[Tensor, "*b 4 4"]
@@ -74,7 +51,7 @@ class Camera(_Tensors):
 
 
 @dataclass(frozen=True)
-class Gaussians(_Tensors):
+class Gaussians(Tensors):
     """Splats with their parameters as optimised; `.scales` and `.opacities` activate them.
 
     A leading batch holds the same splats in several poses.
@@ -111,7 +88,7 @@ class Gaussians(_Tensors):
 
 
 @dataclass(frozen=True)
-class Binding(_Tensors):
+class Binding(Tensors):
     """Where each splat rides on the mesh."""
 
     face: Int[Tensor, " n"]
@@ -123,7 +100,7 @@ class Binding(_Tensors):
 
 
 @dataclass(frozen=True)
-class Basis(_Tensors):
+class Basis(Tensors):
     """Reduced splat blendshapes: a small network maps the pose to k weights of offsets in each splat's local frame."""
 
     means: Float[Tensor, "k n 3"]
@@ -138,7 +115,7 @@ class Basis(_Tensors):
 
 
 @dataclass(frozen=True)
-class Pose(_Tensors):
+class Pose(Tensors):
     """What a face does, without whose face it is; portable between people."""
 
     expression: Float[Tensor, "*b e"]
@@ -158,7 +135,7 @@ class Pose(_Tensors):
 
 
 @dataclass(frozen=True)
-class Motion(_Tensors):
+class Motion(Tensors):
     """Poses over time: what tracking and driving give, and the unit of exchange."""
 
     pose: Pose
@@ -216,7 +193,7 @@ class HeadModel(Protocol):
 
 
 @dataclass(frozen=True)
-class Bearing(_Tensors):
+class Bearing(Tensors):
     """How an avatar carries its face: what edits of expression and pose do to every pose before it is shown.
 
     expression = clamp(gain * expression + offset, 0, 1); joints = swing * joints + turn.
@@ -231,7 +208,7 @@ class Bearing(_Tensors):
 
 
 @dataclass(frozen=True)
-class Field(_Tensors):
+class Field(Tensors):
     """A radiance field around a head: colour and density of every point of canonical space, in each pose.
 
     Canonical space is head space at rest with the mouth a little open; `avatar3d.fields` brings points of a posed head
@@ -358,20 +335,6 @@ class Render:
     depth: Float[Tensor, "*b h w 1"]
     """Alpha-weighted camera-space z in metres (divide by alpha for the expected depth)."""
     aux: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-class AvatarError(Exception):
-    """Bad input, said in one line: what was wrong and what to do. The command line prints it without a traceback."""
-
-
-def first_of(names: Sequence[str], wanted: str) -> int:
-    """Returns the index of `wanted`, or raises an `AvatarError` that names the nearest ones."""
-    if wanted in names:
-        return list(names).index(wanted)
-    import difflib
-
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.3)
-    raise AvatarError(f"unknown name '{wanted}'; nearest: {', '.join(near) if near else ', '.join(names[:5])}")
 
 
 def seed_all(seed: int) -> torch.Generator:

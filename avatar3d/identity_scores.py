@@ -76,7 +76,7 @@ def faces_of(
     return identity.embed(seen)
 
 
-def pairwise(embeddings: list[Float[Tensor, "b 128"]]) -> Float[Tensor, "n n"]:
+def pairwise(embeddings: list[Float[Tensor, "_ 128"]]) -> Float[Tensor, "n n"]:
     """Returns the distances between people; infinity between one and itself."""
     mean = torch.stack([one.mean(0) for one in embeddings])
     out = torch.cdist(mean, mean, compute_mode="donot_use_mm_for_euclid_dist")

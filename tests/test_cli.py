@@ -232,7 +232,7 @@ def test_an_interrupt_is_tidy(capsys, doll_file: Path, tmp_path: Path, monkeypat
 def test_an_interrupted_fit_says_that_it_goes_on(capsys, tmp_path: Path, monkeypatch) -> None:
     from avatar3d import pipeline
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "make", interrupted)

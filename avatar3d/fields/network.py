@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar3d.core import Field, _Tensors
+from avatar3d.core import Field
 from avatar3d.fields.settings import FieldSettings
 from avatar3d.ops import field as ops
+from avatar3d.tensors import Tensors
 
 DENSITY = 150.0
 """Per metre and unit: density = DENSITY softplus(x). A step of 3 mm at x = 1 takes 45% of the light."""
@@ -17,7 +18,7 @@ _HEARING = 24  # neurons that listen, of each part
 
 
 @dataclass(frozen=True)
-class Matter(_Tensors):
+class Matter(Tensors):
     """What is at points."""
 
     density: Float[Tensor, " m"]

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from avatar3d.core import Field, HeadModel, _Tensors
+from avatar3d.core import Field, HeadModel
 from avatar3d.fields.warp import Carrier, at_surface, carry_from, falloff, inverse, near_shares
 from avatar3d.ops.closest import Closest, nearest, surface
 from avatar3d.ops.field import Occupancy
+from avatar3d.tensors import Tensors
 
 CELL = 0.005
 """Metres along a cell of a field, usually."""
@@ -17,7 +18,7 @@ _MOST = 256  # cells along a side of it
 
 
 @dataclass(frozen=True)
-class Cells(_Tensors):
+class Cells(Tensors):
     """The occupied cells of a field and where they hang on its mesh: the same for all poses."""
 
     centres: Float[Tensor, "n 3"]

@@ -6,12 +6,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from avatar3d.core import Camera, Field, HeadModel, Pose, Render, _Tensors
+from avatar3d.core import Camera, Field, HeadModel, Pose, Render
 from avatar3d.fields import occupancy, parts, warp
 from avatar3d.fields.network import Matter, added, matter
 from avatar3d.fields.settings import FieldSettings, settings_of
 from avatar3d.ops import field as ops
 from avatar3d.ops.field import Light, Occupancy, Rays, Samples
+from avatar3d.tensors import Tensors
 
 _ROUND = 8
 """Samples of a ray between two looks at how opaque it is."""
@@ -73,7 +74,7 @@ def pose_field(body: Prepared, head: HeadModel, identity: Float[Tensor, " s"], p
 
 
 @dataclass(frozen=True)
-class Inside(_Tensors):
+class Inside(Tensors):
     """Samples that lie in the field."""
 
     samples: Samples
@@ -84,7 +85,7 @@ class Inside(_Tensors):
 
 
 @dataclass(frozen=True)
-class Seen(_Tensors):
+class Seen(Tensors):
     """What rays see of a field and of splats among it."""
 
     rgb: Float[Tensor, "r 3"]
@@ -200,7 +201,7 @@ class Gathered:
 
 
 @dataclass(frozen=True)
-class Layer(_Tensors):
+class Layer(Tensors):
     """Splats as a single layer of a picture, pixel after pixel."""
 
     rgb: Float[Tensor, "r 3"]

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, Int, Int32
 from torch import Tensor
 
-from avatar3d.core import Field, HeadModel, Pose, _Tensors
+from avatar3d.core import Field, HeadModel, Pose
 from avatar3d.geometry import rigid_inverse
 from avatar3d.ops.closest import Closest, Surface, nearest, surface
 from avatar3d.ops.reference_fit import face_frames
+from avatar3d.tensors import Tensors
 
 NEAR, FAR = 0.010, 0.050
 """Metres from the mesh within which its frames carry everything, and beyond which nothing."""
@@ -22,7 +23,7 @@ _SIZES = (0.7, 1.4)  # how much thicker or thinner a triangle makes what lies on
 
 
 @dataclass(frozen=True)
-class Incidence(_Tensors):
+class Incidence(Tensors):
     """The faces around each vertex, one vertex after another."""
 
     face: Int[Tensor, " c"]
@@ -35,7 +36,7 @@ class Incidence(_Tensors):
 
 
 @dataclass(frozen=True)
-class Carrier(_Tensors):
+class Carrier(Tensors):
     """Two poses of one mesh, and for each vertex how what is around it moves from the one to the other."""
 
     start: Float[Tensor, "v 3"]
@@ -52,7 +53,7 @@ class Carrier(_Tensors):
 
 
 @dataclass(frozen=True)
-class Carried(_Tensors):
+class Carried(Tensors):
     """Points and what they met on the way."""
 
     points: Float[Tensor, "m 3"]

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from avatar3d.core import AvatarError, Camera, _Tensors
+from avatar3d.core import AvatarError, Camera
+from avatar3d.tensors import Tensors
 
 SIDE = 0.4
 """Metres that the longest side of the box becomes: near planes, steps and viewers are made for heads."""
@@ -22,7 +23,7 @@ _OPEN = 0.8  # half the box of a scene without masks, in distances of its camera
 
 
 @dataclass(frozen=True)
-class Space(_Tensors):
+class Space(Tensors):
     """A scene's own world."""
 
     world: Float[Tensor, "4 4"]

@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from avatar3d.core import AvatarError, Camera, Clip, Pose, Track, _Tensors, seed_all
+from avatar3d.core import AvatarError, Camera, Clip, Pose, Track, seed_all
 from avatar3d.ops.image import composite
+from avatar3d.tensors import Tensors
 
 
 @dataclass(frozen=True)
-class Views(_Tensors):
+class Views(Tensors):
     """Training frames: what the camera saw, how the face was posed, and from where."""
 
     images: UInt8[Tensor, "m h w 3"]

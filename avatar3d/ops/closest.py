@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float, Int, Int32, UInt8
 from torch import Tensor
 
-from avatar3d.core import AvatarError, _Tensors
+from avatar3d.core import AvatarError
 from avatar3d.ops import backends, reference_closest
 from avatar3d.ops.gpu import Host, run
+from avatar3d.tensors import Tensors
 
 
 @dataclass(frozen=True)
-class Closest(_Tensors):
+class Closest(Tensors):
     """For each point the closest one of a mesh."""
 
     face: Int32[Tensor, " m"]
@@ -30,7 +31,7 @@ class Closest(_Tensors):
 
 
 @dataclass(frozen=True)
-class Surface(_Tensors):
+class Surface(Tensors):
     """A mesh made ready for searches: worth keeping where one pose is asked several times."""
 
     vertices: Float[Tensor, "v 3"]

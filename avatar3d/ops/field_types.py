@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
-from avatar3d.core import AvatarError, _Tensors
+from avatar3d.core import AvatarError
+from avatar3d.tensors import Tensors
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Rays(_Tensors):
+class Rays(Tensors):
     """Half lines, and the part of each that counts."""
 
     origins: Float[Tensor, "r 3"]
@@ -80,7 +81,7 @@ class Rays(_Tensors):
 
 
 @dataclass(frozen=True)
-class Occupancy(_Tensors):
+class Occupancy(Tensors):
     """Which cells of a box hold something."""
 
     cells: Bool[Tensor, "z y x"]
@@ -89,7 +90,7 @@ class Occupancy(_Tensors):
 
 
 @dataclass(frozen=True)
-class Samples(_Tensors):
+class Samples(Tensors):
     """Samples along rays, packed: those of ray i are rows offsets[i] to offsets[i + 1]."""
 
     t: Float[Tensor, " m"]
@@ -112,7 +113,7 @@ class Samples(_Tensors):
 
 
 @dataclass(frozen=True)
-class Light(_Tensors):
+class Light(Tensors):
     """What rays see."""
 
     rgb: Float[Tensor, "r 3"]

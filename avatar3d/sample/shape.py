@@ -30,13 +30,30 @@ def identity(head: AnnyHead, person: Person) -> Float[Tensor, " s"]:
     free = torch.randn(len(head.identities), generator=generator, dtype=torch.float64)
     free = free.clamp(-2.2, 2.2) * person.variety
     directions = torch.stack([head.slider(name).double() for name in _MEAN])
-    free = free - directions.T @ torch.linalg.lstsq(directions.T, free[:, None]).solution[:, 0]
+    for direction in _orthonormal(directions):
+        free = free - (free * direction).sum() * direction
     amounts = torch.tensor([_wanted(person, name) - mean for name, mean in _MEAN.items()], dtype=torch.float64)
     amounts[0] = _AGEING * amounts[0] if amounts[0] > 0 else amounts[0]
     # What fat does to a face is hardly part of the phenotype: local changes add it.
     heavy = person.weight - 0.5
     local = sum(amount * heavy * head.slider(name).double() for name, amount in _FAT.items())
-    return (free + amounts @ directions + local).float()
+    return (free + (amounts[:, None] * directions).sum(0) + local).float()
+
+
+def _orthonormal(directions: Float[Tensor, "d s"]) -> list[Float[Tensor, " s"]]:
+    """Returns a basis of what some directions span (Gram-Schmidt); those that others make up (origins) add nothing.
+
+    Element by element: a least-squares solver gives other last bits from call to call.
+    """
+    basis: list[Tensor] = []
+    for direction in directions:
+        rest = direction
+        for known in basis * 2:  # twice, against rounding
+            rest = rest - (rest * known).sum() * known
+        length = rest.square().sum().sqrt()
+        if length > 1e-6 * direction.square().sum().sqrt():
+            basis.append(rest / length)
+    return basis
 
 
 def _wanted(person: Person, name: str) -> float:

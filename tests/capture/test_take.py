@@ -304,4 +304,6 @@ def test_real_clips(shared_data, landmarker, name):
 
 
 def test_public_names():
-    assert set(capturing.__all__) == {"CaptureOptions", "Division", "capture", "divide", "select"}
+    assert set(capturing.__all__) == {
+        *("CaptureOptions", "Division", "NoFaceError", "capture", "divide", "scene", "select"),
+    }

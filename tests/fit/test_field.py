@@ -127,8 +127,8 @@ def test_distilled_splats_look_like_their_field(fitted):
     made = distil(avatar, DistilOptions(pictures=12, steps=120, splats=2000), lambda *done: told.append(done))
     assert made.field is None and len(made.gaussians) > 500 and made.about["distilled"]["pictures"] == 12
     assert ("look", 12, 12) in told and ("fit", 120, 120) in told
-    for row in (3, 14):  # 48 pixels and 12 pictures are little for splats: docs/fields.md has a person's figure
-        assert psnr_on_white(made, clip, track, row) > max(21, psnr_on_white(avatar, clip, track, row) - 5)
+    splats, field = (np.mean([psnr_on_white(a, clip, track, row) for row in (3, 14)]) for a in (made, avatar))
+    assert splats > field - 3  # 48 pixels and 12 pictures are little for splats: docs/fields.md has a person's figure
     with pytest.raises(AvatarError, match="has no field"):
         distil(made)
 
