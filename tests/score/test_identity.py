@@ -20,8 +20,7 @@ _DLIB_SIZES = 12.425801
 
 @pytest.fixture(scope="module")
 def weights() -> None:
-    if not assets.present("face-recognition"):
-        pytest.skip("the face recognition network was not fetched yet; `avatar3d score identity` does")
+    assets.path("face-recognition")
 
 
 def test_dlibs_numbers(weights) -> None:

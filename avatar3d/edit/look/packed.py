@@ -68,7 +68,7 @@ def unpack_image(text: str, name: str) -> Float[np.ndarray, "h w 4"]:
             return np.asarray(image.convert("RGBA"), np.float32) / 255
     except AvatarError:
         raise
-    except Exception as error:
+    except Exception as error:  # a stranger's bytes: decoders raise errors of many kinds
         raise AvatarError(f"{name} is not a PNG picture in base64; pack it again") from error
 
 

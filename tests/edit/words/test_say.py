@@ -127,8 +127,8 @@ def test_word_pieces() -> None:
 
 @pytest.fixture(scope="module")
 def network() -> None:
-    if not (assets.present("minilm") and assets.present("minilm-vocabulary")):
-        pytest.skip("the sentence encoder is not at hand; `avatar3d edit --say 'over the moon'` fetches it")
+    for name in ("minilm", "minilm-vocabulary"):
+        assets.path(name)
 
 
 @pytest.mark.usefixtures("network")
